@@ -1,0 +1,37 @@
+"""Where and with what a run happens. None of this can reach a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from omegaconf import MISSING
+
+from llm_dag.config.fields import Problem, at_least, one_of
+
+ACCELERATORS = ("auto", "cpu", "gpu")
+EXECUTORS = ("in_process", "multiprocess")
+
+
+@dataclass
+class Compute:
+    """Runtime configuration: paths, processes, devices."""
+
+    store: str = MISSING  # fsspec URL or folder of the artifacts
+    executor: str = MISSING  # in_process, or multiprocess: one process for each step
+    accelerator: str = MISSING  # auto, cpu, gpu
+    devices: int = MISSING  # accelerators of one node that train together; 1 on a CPU
+    nodes: int = MISSING  # machines that train together
+    threads: int = MISSING  # CPU threads of a training step; 0: as many as the machine has
+    compile: bool = MISSING  # torch.compile where a C++ compiler is found
+    checkpoint_seconds: int = MISSING  # how much training a kill may cost
+    report_seconds: float = MISSING  # how often progress is reported
+
+    def problems(self) -> Iterator[Problem]:
+        yield from one_of("executor", self.executor, EXECUTORS)
+        yield from one_of("accelerator", self.accelerator, ACCELERATORS)
+        yield from at_least("devices", self.devices, 1)
+        yield from at_least("nodes", self.nodes, 1)
+        yield from at_least("threads", self.threads, 0)
+        yield from at_least("checkpoint_seconds", self.checkpoint_seconds, 0)
+        yield from at_least("report_seconds", self.report_seconds, 0)

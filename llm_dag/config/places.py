@@ -1,0 +1,21 @@
+"""Where conf/ and assets_data/ lie: beside the package in a checkout, inside it in a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent
+SHIPPED = "assets_data/"
+
+
+def shipped(folder: str) -> Path:
+    """The folder `conf` or `assets_data` as it is installed."""
+    inside = PACKAGE / folder
+    return inside if inside.is_dir() else PACKAGE.parent / folder
+
+
+def resolve(value: str) -> Path:
+    """A path of the configuration: `assets_data/…` is the shipped folder, others are relative to the working folder."""
+    if value.startswith(SHIPPED):
+        return shipped("assets_data") / value.removeprefix(SHIPPED)
+    return Path(value).expanduser().absolute()
