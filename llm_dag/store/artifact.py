@@ -1,0 +1,153 @@
+"""A committed artifact, read through its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from llm_dag.store.errors import Corrupt, StoreError
+from llm_dag.store.files import Files, fetched
+from llm_dag.store.manifest import Entry, InputRef, Manifest
+
+DATA = "data/"
+RECORD = "record/"
+WHOLE = "_"  # the folder of the one partition of an unpartitioned asset
+
+
+def place(asset: str, partition: str | None, recipe: str) -> str:
+    """Where an artifact lies in its store."""
+    return f"{asset}/{partition or WHOLE}/{recipe}"
+
+
+class Artifact:
+    """What a recipe made. Files are named as in `data/`: `artifact.path("text/00000.parquet")`."""
+
+    def __init__(self, files: Files, manifest: Manifest, open_reference: Callable[[InputRef], Artifact]) -> None:
+        self._files = files
+        self.manifest = manifest
+        self._open = open_reference
+
+    def __repr__(self) -> str:
+        return f"Artifact({self.place})"
+
+    @property
+    def asset(self) -> str:
+        return self.manifest.asset
+
+    @property
+    def partition(self) -> str | None:
+        return self.manifest.partition
+
+    @property
+    def recipe(self) -> str:
+        return self.manifest.recipe
+
+    @property
+    def digest(self) -> str:
+        """The content digest: Dagster's data version."""
+        return self.manifest.digest
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return self.manifest.metrics
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.manifest.config
+
+    @property
+    def seconds(self) -> float:
+        return self.manifest.seconds
+
+    @property
+    def bytes(self) -> int:
+        return self.manifest.bytes
+
+    @property
+    def place(self) -> str:
+        return place(self.asset, self.partition, self.recipe)
+
+    @property
+    def location(self) -> str:
+        """The folder or URL of the artifact."""
+        return f"{self._files.url}/{self.place}"
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """The names of the shards, sorted."""
+        return tuple(sorted(self.manifest.shards))
+
+    def names(self, prefix: str = "") -> list[str]:
+        """The files of `data/` whose names start with `prefix`, sorted."""
+        wanted = DATA + prefix
+        return sorted(name.removeprefix(DATA) for name in self.manifest.files if name.startswith(wanted))
+
+    def records(self) -> list[str]:
+        """The files of `record/`, sorted."""
+        return sorted(name.removeprefix(RECORD) for name in self.manifest.files if name.startswith(RECORD))
+
+    def entry(self, name: str) -> Entry:
+        """The manifest's entry of a file of `data/`. Raises StoreError if there is none."""
+        return self._entry(DATA + name)
+
+    def path(self, name: str) -> Path:
+        """A local path of a file of `data/`. Raises StoreError if the artifact has no such file, Corrupt if it is gone."""
+        return self._local(self._entry(DATA + name))
+
+    def record_path(self, name: str) -> Path:
+        """A local path of a file of `record/`."""
+        return self._local(self._entry(RECORD + name))
+
+    def folder(self, prefix: str = "") -> Path:
+        """The local folder that holds the files under `prefix`, for readers that want a folder (a tokenizer, a model).
+
+        Every file is looked up first; they must lie in one folder, as they do where nothing is shared.
+        """
+        paths = [self.path(name) for name in self.names(prefix)]
+        depth = {path.parents[len(Path(name).parts) - 1] for path, name in zip(paths, self.names(prefix), strict=True)}
+        if len(depth) != 1:
+            raise StoreError(f"{self.place}: {len(paths)} files under data/{prefix} do not lie in one local folder")
+        return depth.pop() / prefix
+
+    def inputs(self, name: str) -> list[Artifact]:
+        """The artifacts that this one was made from, for checks and reports: a step gets its inputs from `Work`."""
+        return [self._open(reference) for reference in self.manifest.inputs.get(name, ())]
+
+    def ancestor(self, asset: str) -> Artifact:
+        """The nearest artifact of `asset` that this one was made from. Raises StoreError if there is none."""
+        level, seen = [self], {self.place}
+        while level:
+            above = [self._open(ref) for one in level for refs in one.manifest.inputs.values() for ref in refs]
+            for one in above:
+                if one.asset == asset:
+                    return one
+            level = [one for one in above if not (one.place in seen or seen.add(one.place))]  # type: ignore[func-returns-value]
+        raise StoreError(f"{self.place} was not made from any {asset}")
+
+    def _entry(self, name: str) -> Entry:
+        try:
+            return self.manifest.files[name]
+        except KeyError:
+            some = ", ".join(sorted(self.manifest.files)[:5])
+            raise StoreError(f"{self.place} holds no file {name}; it holds {some} …") from None
+
+    def _local(self, entry: Entry) -> Path:
+        path = locate(self._files, self.place, entry)
+        if not path.exists():
+            raise Corrupt(f"{self.location}/{entry.path} is gone ({path}); run `llm-dag verify`")
+        return path
+
+
+def locate(files: Files, where: str, entry: Entry) -> Path:
+    """The local path of an entry: in its artifact, in another artifact of the store, or outside the store."""
+    if not entry.url:
+        return files.local(f"{where}/{entry.path}", entry.digest)
+    if "://" not in entry.url:
+        return files.local(entry.url, entry.digest)
+    if entry.url.startswith("file://"):
+        return Path(entry.url.removeprefix("file://"))
+    import fsspec
+
+    filesystem, path = fsspec.core.url_to_fs(entry.url)
+    return fetched(filesystem, path, entry.digest, files.workspace / "cache")

@@ -1,0 +1,29 @@
+"""What the store refuses, each with a message that says what to do."""
+
+
+class StoreError(RuntimeError):
+    """The store cannot do what was asked; the message is for a person and needs no traceback."""
+
+
+class Unhashable(StoreError):
+    """A configuration value has no canonical form, so no recipe can name it."""
+
+
+class MissingInput(StoreError):
+    """An input's artifact has not been made with this configuration."""
+
+
+class BlockedInput(StoreError):
+    """A blocking check of an input has not passed, and nobody has accepted that."""
+
+
+class CodeChanged(StoreError):
+    """The code of a step was edited while the step ran."""
+
+
+class LeaseLost(StoreError):
+    """Another process has taken over this recipe."""
+
+
+class Corrupt(StoreError):
+    """A file is not what its manifest says."""
