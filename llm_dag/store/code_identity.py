@@ -112,7 +112,11 @@ class _WithoutDocstrings(ast.NodeTransformer):
         super().generic_visit(node)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
                 node.body = node.body[1:] or [ast.Pass()]
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 node.decorator_list = [item for item in node.decorator_list if not _declares_step(item)]

@@ -79,7 +79,9 @@ class Graph(Mapping[str, Step]):
             ready = [step for step in waiting.values() if all(item.asset in self._steps for item in step.inputs)]
             if not ready:
                 missing = {item.asset for step in waiting.values() for item in step.inputs} - waiting.keys()
-                raise StoreError(f"steps {sorted(waiting)} wait for {sorted(missing - self._steps.keys()) or 'each other'}")
+                raise StoreError(
+                    f"steps {sorted(waiting)} wait for {sorted(missing - self._steps.keys()) or 'each other'}"
+                )
             for step in ready:
                 self._steps[step.name] = waiting.pop(step.name)
 

@@ -107,6 +107,10 @@ class Work:
         """A file of `data/` that stays where it is."""
         self.references[DATA + name] = Entry(DATA + name, digest, size, url)
 
+    def declare_shard(self, name: str, files: Sequence[str], metrics: Mapping[str, float] | None = None) -> None:
+        """Name a shard that was written outside `map_shards` (by a source, by a global step), and its files of `data/`."""
+        self.shards[name] = ShardRecord("", tuple(files), dict(metrics or {}))
+
     def map_shards(
         self,
         judge: Callable[[Shard], Mapping[str, float] | None],
@@ -126,7 +130,9 @@ class Work:
         for done, name in enumerate(names, 1):
             beyond = extra(name) if extra else None
             opened = self._opened(name, reads)
-            key = digest([self.shard_basis, beyond, sorted([asset, kind, e.digest] for (asset, kind), e in opened.items())])
+            key = digest(
+                [self.shard_basis, beyond, sorted([asset, kind, e.digest] for (asset, kind), e in opened.items())]
+            )
             if key in earlier and earlier[key].record.files == tuple(self._renamed(earlier[key], name)):
                 self.references |= {entry.path: entry for entry in earlier[key].entries}
                 self.shards[name] = earlier[key].record
@@ -199,7 +205,9 @@ def _finished(note: Path, key: str, out: Path) -> ShardRecord | None:
         return None
     try:
         state = json.loads(note.read_text())
-        whole = all((out / path).exists() and file_digest(out / path) == value for path, value in state["files"].items())
+        whole = all(
+            (out / path).exists() and file_digest(out / path) == value for path, value in state["files"].items()
+        )
         if state["key"] != key or not whole:
             return None
         return ShardRecord(key, tuple(state["files"]), state["metrics"])

@@ -1,0 +1,191 @@
+"""What each asset needs: reuse, resume or build, and why. The authority for `status`, `--dry-run` and the sensors.
+
+A recipe is known as soon as its inputs are. Where an input must be built first, a step is *undecided*: it is rebuilt
+unless the input yields the same bytes; it is *stale* for certain if its own code or config differ from the last ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llm_dag.store.artifact import Artifact
+from llm_dag.store.canonical import config_values, digest, identity
+from llm_dag.store.code_identity import CodeIdentity, identify
+from llm_dag.store.errors import MissingInput, StoreError
+from llm_dag.store.recipe import Recipe, differences
+from llm_dag.store.step import Graph, Input, Step
+from llm_dag.store.store import Store
+
+
+class State(enum.Enum):
+    """What a run would do with an asset."""
+
+    FRESH = "fresh"
+    HELD = "held"
+    RESUME = "resume"
+    BUILD = "build"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """One asset under one configuration; `artifact` is there if it is fresh or held."""
+
+    step: Step
+    partition: str | None
+    state: State
+    recipe: Recipe | None
+    artifact: Artifact | None
+    inputs: Mapping[str, tuple[Resolution, ...]]
+    reasons: tuple[str, ...] = ()
+    request: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.step.name
+
+
+class Resolver:
+    """Resolves the assets of one configuration.
+
+    `root` is the identity config; the `source` node of another dump than the configured one is what that dump was
+    crawled with. Results are remembered; make a new resolver after something was built.
+    """
+
+    def __init__(self, store: Store, graph: Graph, root: Any, code: Callable[..., CodeIdentity] = identify) -> None:
+        self.store = store
+        self.graph = graph
+        self.root = root
+        self._code = functools.cache(code)
+        self._resolved: dict[tuple[str, str], Resolution] = {}
+
+    def resolve(self, name: str, dump: str | None = None) -> Resolution:
+        """The state of an asset; `dump` is the partition, or for unpartitioned assets the dump in whose run they are."""
+        dump = dump or self.root.source.dump
+        key = (name, dump)
+        if key not in self._resolved:
+            self._resolved[key] = self._resolve(self.graph[name], dump)
+        return self._resolved[key]
+
+    def node(self, step: Step, dump: str) -> Any:
+        """The step's node of the identity config."""
+        root = self.root
+        if step.node.split(".")[0] == "source" and dump != root.source.dump:
+            root = dataclasses.replace(root, source=type(root.source)(**self.store.dump_source(dump)))
+        return functools.reduce(getattr, step.node.split("."), root)
+
+    def dumps(self, item: Input) -> list[str]:
+        """The dumps of an input that an unpartitioned step opens."""
+        return list(functools.reduce(getattr, item.dumps.split("."), self.root))
+
+    def _resolve(self, step: Step, dump: str) -> Resolution:
+        partition = dump if step.partitioned else None
+        inputs = {item.asset: self._inputs(step, item, dump) for item in step.inputs if not item.via}
+        for item in step.inputs:
+            if item.via:
+                inputs[item.asset] = tuple(self._through(inputs[item.via][0], item.asset))
+        config = identity(self.node(step, dump), step.node, self.store.digests)
+        code = self._code(step.build)
+        known = all(one.artifact for found in inputs.values() for one in found)
+        recipe = Recipe(step.name, partition, code, config, _digests(inputs)) if known else None
+        artifact = self.store.find(step.name, partition, recipe.digest) if recipe else None
+        request = self._request(step, dump) if step.held else ""
+        found = Resolution(step, partition, State.FRESH, recipe, artifact, inputs, (), request)
+        if artifact:
+            return found
+        reasons = self._reasons(step, partition, code, config, inputs)
+        if step.held and (kept := self.store.holder_of(step.name, request)):
+            if held := self.store.find(step.name, partition, kept):
+                return dataclasses.replace(found, state=State.HELD, artifact=held, reasons=reasons)
+        if recipe is None:
+            waits = sorted({one.name for each in inputs.values() for one in each if not one.artifact})
+            if reasons:  # its own code, config or a known input differ: stale whatever the others yield
+                return dataclasses.replace(found, state=State.BUILD, reasons=reasons)
+            reason = f"rebuilds unless {' and '.join(waits)} yield{'s' if len(waits) == 1 else ''} the same bytes"
+            return dataclasses.replace(found, state=State.UNDECIDED, reasons=(reason,))
+        resumable = self.store.scratch(step.name, partition, recipe.digest).exists()
+        return dataclasses.replace(found, state=State.RESUME if resumable else State.BUILD, reasons=reasons)
+
+    def _inputs(self, step: Step, item: Input, dump: str) -> tuple[Resolution, ...]:
+        wanted = self.graph[item.asset]
+        if wanted.partitioned and not step.partitioned:
+            if not item.dumps:
+                raise StoreError(f"{step.name} opens the partitioned {item.asset} but names no list of dumps")
+            return tuple(self.resolve(item.asset, each) for each in self.dumps(item))
+        return (self.resolve(item.asset, dump),)
+
+    def _through(self, via: Resolution, asset: str) -> list[Resolution]:
+        """What an input was itself made from: by its manifest if it exists, else by its resolution."""
+        if via.artifact is None:
+            return list(via.inputs[asset])
+        step = self.graph[asset]
+        return [Resolution(step, one.partition, State.FRESH, None, one, {}) for one in via.artifact.inputs(asset)]
+
+    def _request(self, step: Step, dump: str) -> str:
+        """What a held asset was asked for: the configuration of it and of everything that it is made from.
+
+        Other bytes under the same configuration (a refreshed dump, a taken-down page, a new version of this program)
+        leave the request as it is; asking for other filters or another model is another request.
+        """
+        asked: dict[str, Any] = {}
+
+        def ask(one: Step, at: str) -> None:
+            key = f"{one.name} {at}"
+            if key in asked:
+                return
+            asked[key] = config_values(self.node(one, at))
+            for item in one.inputs:
+                spread = self.graph[item.asset].partitioned and not one.partitioned and item.dumps
+                for each in self.dumps(item) if spread else [at]:
+                    ask(self.graph[item.asset], each)
+
+        ask(step, dump)
+        return digest(asked)[:40]
+
+    def _reasons(
+        self,
+        step: Step,
+        partition: str | None,
+        code: CodeIdentity,
+        config: Mapping[str, Any],
+        inputs: Mapping[str, tuple[Resolution, ...]],
+    ) -> tuple[str, ...]:
+        """What differs from the artifact of this asset that is closest to what is asked for."""
+        made = self.store.artifacts(step.name, partition)
+        if not made:
+            return ("never built",)
+        parts = Recipe(step.name, partition, code, config, {}).parts
+        found = []
+        for artifact in reversed(made):
+            before = dict(artifact.manifest.recipe_parts)
+            known = _digests({name: each for name, each in inputs.items() if all(one.artifact for one in each)})
+            parts["inputs"] = {
+                name: [list(pair) for pair in known[name]] if name in known else before["inputs"].get(name)
+                for name in inputs
+            }
+            found.append(tuple(differences(before, parts)))
+        return min(found, key=len)
+
+
+def require_inputs(resolution: Resolution) -> None:
+    """Raises MissingInput, naming what to build first."""
+    missing = sorted({one.name for found in resolution.inputs.values() for one in found if one.artifact is None})
+    if missing:
+        first = resolution.inputs[missing[0]][0]
+        where = f" of the dump {first.partition}" if first.partition else ""
+        raise MissingInput(
+            f"{resolution.name} opens {', '.join(missing)}, not made yet with this configuration{where}; "
+            f"materialize {'it' if len(missing) == 1 else 'them'} first"
+        )
+
+
+def _digests(inputs: Mapping[str, tuple[Resolution, ...]]) -> dict[str, tuple[tuple[str | None, str], ...]]:
+    return {
+        name: tuple((one.partition, one.artifact.digest) for one in found if one.artifact)
+        for name, found in inputs.items()
+    }
