@@ -14,6 +14,22 @@ def shipped(folder: str) -> Path:
     return inside if inside.is_dir() else PACKAGE.parent / folder
 
 
+def project() -> Path:
+    """The checkout that the package is installed from, or the working folder where it is installed from a wheel."""
+    checkout = PACKAGE.parent
+    return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
+
+
+def state() -> Path:
+    """The folder of everything that runs leave behind: the store and Dagster's home."""
+    return project() / ".llm_dag"
+
+
+def store_url(value: str) -> str:
+    """`compute.store` as a URL, or as a folder; a relative folder is relative to the project."""
+    return value if "://" in value else str(project() / Path(value).expanduser())
+
+
 def resolve(value: str) -> Path:
     """A path of the configuration: `assets_data/…` is the shipped folder, others are relative to the working folder."""
     if value.startswith(SHIPPED):

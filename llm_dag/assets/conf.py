@@ -1,0 +1,28 @@
+"""What the launchpad asks of a run: a scale, and Hydra overrides on top."""
+
+from __future__ import annotations
+
+import enum
+
+import dagster as dg
+
+from llm_dag.config.compose import Config, ConfigError, compose, scales
+
+Scale = enum.Enum("Scale", {name: name for name in scales()})  # type: ignore[misc]
+
+
+class Conf(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The configuration of a run: `scale` is a preset of conf/scale, `overrides` are Hydra's (`pretrain.seed=2`)."""
+
+    scale: Scale = Scale["laptop"]
+    overrides: list[str] = []
+
+    def config(self) -> Config:
+        """The composed tree. Raises dg.Failure with a message for a person."""
+        try:
+            return compose([f"scale={self.scale.value}", *self.overrides])
+        except ConfigError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        self.config()  # an override that makes no sense stops the run before its first step

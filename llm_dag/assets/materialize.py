@@ -1,0 +1,169 @@
+"""A step as a Dagster asset: resolves, materializes, and tells Dagster what was really used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from llm_dag.assets.conf import Conf
+from llm_dag.assets.partitions import DUMP, dumps
+from llm_dag.assets.reporting import FILE, reporter
+from llm_dag.config.compose import Config
+from llm_dag.config.places import store_url
+from llm_dag.store.artifact import Artifact
+from llm_dag.store.build import Outcome, materialize
+from llm_dag.store.canonical import config_values, digest, identity
+from llm_dag.store.code_identity import identify
+from llm_dag.store.errors import StoreError
+from llm_dag.store.recipe import Recipe
+from llm_dag.store.resolve import Resolver
+from llm_dag.store.step import Graph, Step
+from llm_dag.store.store import CheckRecord, Store
+
+SHOWN_REASONS = 12
+
+__all__ = ["FILE", "to_asset"]
+
+
+def resolver(config: Config, graph: Graph) -> Resolver:
+    """The resolver of a configuration over the store that it names."""
+    return Resolver(Store(store_url(config.compute.store)), graph, config.identity)
+
+
+def to_asset(step: Step, graph: Graph, default: Config) -> dg.AssetsDefinition:
+    """The Dagster asset of a step. Its code version is that of the code and of the default configuration."""
+
+    @dg.asset(
+        name=step.name,
+        description=step.description,
+        deps=[item.asset for item in step.inputs],
+        group_name=step.group,
+        kinds=set(step.kinds),
+        owners=list(step.owners),
+        partitions_def=dumps if step.partitioned else None,
+        code_version=default_code_version(step, graph, default),
+        check_specs=[
+            dg.AssetCheckSpec(check.name, asset=step.name, blocking=check.blocking, description=check.description)
+            for check in step.checks
+        ],
+        pool=step.pool or None,
+    )
+    def make(context: dg.AssetExecutionContext, conf: Conf) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        return _materialize(step, graph, context, conf.config())
+
+    return make
+
+
+def default_code_version(step: Step, graph: Graph, default: Config) -> str:
+    """What the UI compares: it changes with the code and with the values of conf/, and opens no store."""
+    node: Any = default.identity
+    for part in step.node.split("."):
+        node = getattr(node, part)
+    return code_version(Recipe(step.name, None, identify(step.build), identity(node, step.node), {}))
+
+
+def code_version(recipe: Recipe) -> str:
+    """Code and configuration, without the inputs."""
+    return digest([recipe.code.digest, dict(recipe.config)])[:16]
+
+
+def _materialize(
+    step: Step, graph: Graph, context: dg.AssetExecutionContext, config: Config
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    dump = config.identity.source.dump
+    if context.has_partition_key and step.partitioned:
+        dump = context.partition_key
+    resolving = resolver(config, graph)
+    if not step.inputs and step.node == "source":
+        _register(context, resolving.store, config)
+    try:
+        _one_dump(context, config)
+        outcome = materialize(
+            resolving, step.name, dump, config.compute, reporter(context, config.compute.report_seconds)
+        )
+    except StoreError as error:
+        raise dg.Failure(f"{step.name}: {error}", allow_retries=False) from error
+    said = ", ".join(outcome.reasons)
+    context.log.info(f"{step.name}: {outcome.state.value}{f' ({said})' if said else ''}, {outcome.artifact.location}")
+    node = resolving.node(step, dump)
+    used = Recipe(step.name, None, identify(step.build), identity(node, step.node, resolving.store.digests), {})
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(outcome.artifact.digest),
+        tags={"dagster/code_version": code_version(used), **_inputs_used(outcome.artifact)},
+        metadata=metadata(outcome),
+        check_results=[_check_result(step, record) for record in outcome.checks.values()],
+    )
+
+
+def _register(context: dg.AssetExecutionContext, store: Store, config: Config) -> None:
+    """The dump becomes a partition before anything else of the run needs it."""
+    source = config.identity.source
+    context.instance.add_dynamic_partitions(DUMP, [source.dump])
+    store.register_dump(source.dump, config_values(source))
+
+
+def _one_dump(context: dg.AssetExecutionContext, config: Config) -> None:
+    """Raises StoreError if a run is tagged with another dump than it is configured for."""
+    tagged = context.run.tags.get("dagster/partition")
+    dump = config.identity.source.dump
+    if tagged and tagged != dump:
+        raise StoreError(
+            f"the run's partition is {tagged}, and source.dump={dump}: one run is about one dump. Give both: "
+            f"dagster job execute … --tags '{{\"dagster/partition\": \"{dump}\"}}', or choose the partition in the "
+            f"launchpad, or set source.dump={tagged}"
+        )
+
+
+def _inputs_used(artifact: Artifact) -> dict[str, str]:
+    """What Dagster compares to see whether an asset is behind its inputs."""
+    return {
+        f"dagster/input_data_version/{name}": references[0].digest
+        for name, references in artifact.manifest.inputs.items()
+        if len(references) == 1
+    }
+
+
+def _check_result(step: Step, record: CheckRecord) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=record.passed,
+        check_name=record.name,
+        severity=dg.AssetCheckSeverity.ERROR if record.blocking else dg.AssetCheckSeverity.WARN,
+        description=record.message,
+        metadata=dict(record.numbers),
+    )
+
+
+def metadata(outcome: Outcome) -> dict[str, Any]:
+    """What the UI shows of a materialization: numbers plot over time, the rest is for reading."""
+    artifact = outcome.artifact
+    numbers = dict(artifact.metrics)
+    shown: dict[str, Any] = {name: value for name, value in numbers.items() if not name.startswith("dropped/")}
+    judged = numbers.get("documents_in", 0)
+    if judged:
+        shown["retention"] = numbers["documents_kept"] / judged
+        shown["dagster/partition_row_count"] = int(numbers["documents_kept"])
+    dropped = _reasons(numbers)
+    if dropped:
+        shown["drop_reasons"] = dg.MetadataValue.table(
+            [dg.TableRecord({"reason": reason, "documents": count}) for reason, count in dropped[:SHOWN_REASONS]]
+        )
+    return {
+        **shown,
+        "seconds": artifact.seconds,
+        "bytes": artifact.bytes,
+        "reused": outcome.reused,
+        "state": outcome.state.value,
+        "path": dg.MetadataValue.path(artifact.location),
+        "recipe": artifact.recipe,
+        "config": dg.MetadataValue.json(dict(artifact.config)),
+        "witness": dg.MetadataValue.json(dict(artifact.manifest.witness)),
+        **({"why": "\n".join(outcome.reasons)} if outcome.reasons else {}),
+    }
+
+
+def _reasons(numbers: Mapping[str, float]) -> list[tuple[str, int]]:
+    """Drop reasons and their counts, the biggest first."""
+    found = [(name.removeprefix("dropped/"), int(value)) for name, value in numbers.items() if name.startswith("dropped/")]
+    return sorted(found, key=lambda pair: (-pair[1], pair[0]))

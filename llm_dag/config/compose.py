@@ -1,0 +1,175 @@
+"""Composes conf/ and overrides into typed nodes, and refuses what makes no sense before any work starts.
+
+Hydra composes; this module checks that every override names a key that there is, that every value has its type, that
+nothing is missing, and that each node's own `problems` are none. Identity and compute are resolved apart, so a value of
+one cannot reach the other: an interpolation from identity into compute is an error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import itertools
+import threading
+import typing
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from llm_dag.config.compute import Compute
+from llm_dag.config.fields import Problem
+from llm_dag.config.places import shipped
+from llm_dag.config.root import Identity, Root
+
+_COMPOSING = threading.Lock()  # Hydra keeps one global state a process, and Dagster's code server has many threads
+
+
+class ConfigError(ValueError):
+    """The configuration makes no sense; the message names the key, what was given and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A composed configuration; `overrides` are what composed it."""
+
+    identity: Identity
+    compute: Compute
+    overrides: tuple[str, ...]
+
+    def to_yaml(self) -> str:
+        """The whole resolved tree, as Hydra's `--cfg job --resolve` prints it."""
+        tree = {**dataclasses.asdict(self.identity), "compute": dataclasses.asdict(self.compute)}
+        return str(OmegaConf.to_yaml(OmegaConf.create(tree)))
+
+
+def compose(overrides: Sequence[str] = (), config_dir: Path | None = None) -> Config:
+    """Compose conf/config.yaml with Hydra overrides. `config_dir` is a folder of further groups, searched first.
+
+    Raises:
+        ConfigError: an override or a value makes no sense.
+    """
+    folders = [shipped("conf"), *([config_dir] if config_dir else [])]
+    for override in overrides:
+        _check_override(override, folders)
+    tree = _composed(overrides, config_dir)
+    identity, compute = _split(tree)
+    found = [*_problems(identity, ""), *_problems(compute, "compute.")]
+    if found:
+        raise ConfigError("\n".join(f"{one.key}={one.given}: allowed is {one.allowed}" for one in found))
+    return Config(identity, compute, tuple(overrides))
+
+
+def sweep(overrides: Sequence[str]) -> list[list[str]]:
+    """The runs of a `--multirun`: the product of every override that lists several values (`a=1,2`, `b=range(3)`)."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    choices = []
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.get_key_element()
+        if override.is_sweep_override():
+            choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        else:
+            choices.append([override.input_line or ""])
+    return [list(run) for run in itertools.product(*choices)]
+
+
+def scales() -> list[str]:
+    """The presets of conf/scale."""
+    return sorted(path.stem for path in (shipped("conf") / "scale").glob("*.yaml"))
+
+
+def _composed(overrides: Sequence[str], config_dir: Path | None) -> DictConfig:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+
+    search = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
+    with _COMPOSING:
+        ConfigStore.instance().store(name="schema", node=Root)
+        GlobalHydra.instance().clear()
+        try:
+            with initialize_config_dir(str(shipped("conf"))):
+                return hydra_compose("config", overrides=[*overrides, *search])
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(_words(error)) from error
+        finally:
+            GlobalHydra.instance().clear()
+
+
+def _split(tree: DictConfig) -> tuple[Identity, Compute]:
+    """The two halves as dataclasses, the identity resolved where compute is not."""
+    names = {field.name for field in dataclasses.fields(Identity)}
+    asked = OmegaConf.masked_copy(tree, sorted(names))
+    missing = sorted(OmegaConf.missing_keys(tree))
+    if missing:
+        raise ConfigError(f"{', '.join(missing)}: no value is given; set it in conf/ or on the command line")
+    try:
+        values = OmegaConf.to_container(asked, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(
+            f"{error.full_key}: {_words(error)} (what is asked for may not depend on compute)"
+        ) from error
+    try:
+        identity = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Identity), values))
+        compute = OmegaConf.to_object(tree.compute)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_words(error)) from error
+    return typing.cast(Identity, identity), typing.cast(Compute, compute)
+
+
+def _problems(node: Any, prefix: str) -> Iterator[Problem]:
+    if hasattr(node, "problems"):
+        for problem in node.problems():
+            yield dataclasses.replace(problem, key=prefix + problem.key)
+    for field in dataclasses.fields(node):
+        value = getattr(node, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _problems(value, f"{prefix}{field.name}.")
+
+
+def _check_override(override: str, folders: list[Path]) -> None:
+    """Raises ConfigError for an override that adds or deletes a key, or names a key or option that there is not."""
+    key, equals, value = override.partition("=")
+    if key[:1] in "+~":
+        raise ConfigError(f"{override}: keys are fixed, so nothing reads one that is added; write {key.lstrip('+~')}=…")
+    if not equals:
+        raise ConfigError(f"{override}: an override is written key=value, or group=option")
+    if key.startswith("hydra.") or "@" in key:
+        return
+    options = sorted({path.stem for folder in folders for path in (folder / key).glob("*.yaml")})
+    if options:
+        wanted = [item.strip() for item in value.split(",")]
+        if wrong := [item for item in wanted if item not in options and item != "null"]:
+            raise ConfigError(f"{key}={wrong[0]}: conf/{key} has no such option; allowed is one of {', '.join(options)}")
+        return
+    node: Any = Root
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        names = list(typing.get_type_hints(node)) if dataclasses.is_dataclass(node) else None
+        if names is None:
+            break  # an item of a list or of a mapping: OmegaConf judges it
+        if part not in names:
+            where = ".".join(parts[:depth])
+            close = difflib.get_close_matches(part, names, 1)
+            hint = f"; did you mean {'.'.join([*parts[:depth], close[0]])}?" if close else ""
+            raise ConfigError(f"{override}: there is no key {key}; {where or 'the tree'} has {', '.join(names)}{hint}")
+        node = typing.get_type_hints(node)[part]
+
+
+def _words(error: Exception) -> str:
+    """An error of Hydra or OmegaConf in words: its first line, and the key."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    key = next((line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")), "")
+    kind = next((line for line in lines if line.startswith("reference_type=")), "")
+    told = lines[0] if lines else type(cause).__name__
+    first = str(error).splitlines()[0] if str(error) else ""
+    return " ".join(part for part in (f"{key}:" if key else "", told, first if first != told else "", kind) if part)
