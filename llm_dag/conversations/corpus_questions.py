@@ -1,0 +1,187 @@
+"""Questions and answers from the clean text of the corpus: what X does, which arguments it takes, which module has it.
+
+Only documents of the corpus's train split are asked about: text that is held out from pretraining must not come back
+through SFT. A subject is a qualified name. Subjects with the same description (`posixpath.join` and `os.path.join`)
+are one group, and a split goes by group. Subjects are taken in a fixed order (standard library first, then members of
+modules before members of classes, then by hash) up to `max_subjects`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from llm_dag.conversations.dialogue import Conversation, ask, normal
+from llm_dag.conversations.python_pages import Description, descriptions
+from llm_dag.ledger import documents
+
+STDLIB = "://stdlib.pydocs.example/"
+GENERIC = 6  # subjects with one description: more of them, and it says nothing about any ("Initialize self.")
+FEWEST_WORDS = 3
+
+WHAT = (
+    "What does {name} do?",
+    "What is {name} for?",
+    "Tell me what {name} does.",
+    "Explain {name}.",
+)
+ARGUMENTS = (
+    "Which arguments does {name} take?",
+    "What arguments does {name} take?",
+    "What are the arguments of {name}?",
+    "What can I pass to {name}?",
+)
+MODULE = (
+    "Which module has {short}?",
+    "Which module has the {sort} {short}?",
+    "In which module is {short}?",
+    "Where do I find {short}?",
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One object that can be asked about, the document it was read from, and whether the standard library has it."""
+
+    about: Description
+    where: str
+    stdlib: bool
+
+    @property
+    def name(self) -> str:
+        return self.about.name
+
+    @property
+    def short(self) -> str:
+        return self.about.name.rpartition(".")[2]
+
+
+@dataclass
+class Subjects:
+    """The subjects of a corpus, and what was read and left out on the way."""
+
+    by_name: dict[str, Subject] = field(default_factory=dict)
+    dropped: list[tuple[Subject, str]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def read_subjects(texts: Iterable[Path], answer_characters: int) -> Subjects:
+    """The subjects that text shards describe; of two descriptions of a name, an object's own page wins.
+
+    A document of the held-out split gives none and is counted, as is one without a description.
+    """
+    found = Subjects()
+    from_own_page: set[str] = set()
+    for path in texts:
+        for document in documents(path):
+            found.counts["pages"] += 1
+            if document.extra.get("split", "train") != "train":
+                found.counts["pages_heldout"] += 1
+                continue
+            about = list(descriptions(document.text))
+            found.counts["pages_without_description"] += not about
+            for rank, one in enumerate(about):
+                subject = Subject(one, document.doc_id, STDLIB in document.url)
+                own = rank == 0 and one.name not in from_own_page and _is_own(one, document.text)
+                if one.name in found.by_name and not own:
+                    continue
+                found.by_name[one.name] = subject
+                if own:
+                    from_own_page.add(one.name)
+    _drop_unusable(found, answer_characters)
+    return found
+
+
+def groups(subjects: Iterable[Subject]) -> dict[str, list[Subject]]:
+    """Subjects with equal descriptions, under the first of their names."""
+    by_summary: dict[str, list[Subject]] = defaultdict(list)
+    for subject in subjects:
+        by_summary[normal(subject.about.summary)].append(subject)
+    sorted_groups = (sorted(group, key=lambda subject: subject.name) for group in by_summary.values())
+    return {group[0].name: group for group in sorted(sorted_groups, key=lambda group: group[0].name)}
+
+
+def choose(subjects: Iterable[Subject], count: int, seed: int) -> list[Subject]:
+    """The first `count` subjects in the order in which they are worth asking about."""
+
+    def rank(subject: Subject) -> tuple[bool, bool, int, str]:
+        return (not subject.stdlib, subject.about.owner_kind != "module", _hash(subject.name, seed), subject.name)
+
+    return sorted(subjects, key=rank)[:count]
+
+
+def unique_shorts(subjects: Iterable[Subject]) -> set[str]:
+    """Last parts of names that one module alone has: only these say which module is meant."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for subject in subjects:
+        owners[subject.short].add(subject.about.owner)
+    return {short for short, having in owners.items() if len(having) == 1}
+
+
+def questions(subject: Subject, phrasings: int, seed: int, name_is_unique: bool) -> Iterator[Conversation]:
+    """The conversations about one subject: each kind in `phrasings` forms, the plainest one always among them."""
+    about = subject.about
+    names = {"name": about.name, "short": subject.short, "sort": _sort(subject)}
+    answers = {"what": (WHAT, about.summary)}
+    if about.arguments:
+        answers["arguments"] = (ARGUMENTS, f"{about.name} takes {about.arguments}.")
+    if name_is_unique and about.owner_kind == "module":
+        answers["module"] = (MODULE, f"{subject.short} is in the module {about.owner}.")
+    for kind, (forms, answer) in answers.items():
+        others = sorted(forms[1:], key=lambda form: _hash(f"{about.name} {form}", seed))
+        for form in [forms[0], *others][:phrasings]:
+            yield ask(about.name, kind, form.format(**names), answer, subject.where)
+
+
+def one_phrasing(conversations: Iterable[Conversation], seed: int) -> Iterator[Conversation]:
+    """One conversation of each kind, chosen by hash: what the held-out split asks about a subject."""
+    kinds: dict[str, list[Conversation]] = defaultdict(list)
+    for conversation in conversations:
+        kinds[conversation.kind].append(conversation)
+    for same in kinds.values():
+        yield min(same, key=lambda conversation: _hash(conversation.id, seed))
+
+
+def _drop_unusable(found: Subjects, answer_characters: int) -> None:
+    """Take out subjects whose description is no answer, and note why."""
+    shared = Counter(normal(subject.about.summary) for subject in found.by_name.values())
+    for name in sorted(found.by_name):
+        subject = found.by_name[name]
+        reason = _unusable(subject, answer_characters)
+        if not reason and shared[normal(subject.about.summary)] > GENERIC:
+            reason = "generic_description"
+        if reason:
+            found.dropped.append((subject, reason))
+            del found.by_name[name]
+
+
+def _unusable(subject: Subject, answer_characters: int) -> str:
+    summary = subject.about.summary
+    if any(part.startswith("_") for part in subject.name.split(".")):
+        return "private_name"
+    if not summary:
+        return "no_description"
+    if len(summary) > answer_characters:
+        return "long_description"
+    if len(summary.split()) < FEWEST_WORDS:
+        return "short_description"
+    if not re.match(r"[A-Z]", summary) or "->" in summary or ">>>" in summary:
+        return "not_a_sentence"
+    return ""
+
+
+def _is_own(about: Description, text: str) -> bool:
+    """Whether the page says of itself that it is about this object."""
+    return f"{about.name} is a" in text
+
+
+def _sort(subject: Subject) -> str:
+    return "class" if subject.short[:1].isupper() else "function"
+
+
+def _hash(name: str, seed: int) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest(), "big")

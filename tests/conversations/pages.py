@@ -1,0 +1,25 @@
+"""Documentation pages as extracted text, made from a few facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def object_page(
+    name: str, arguments: Sequence[str], doc: str, kind: str = "function", owner_kind: str = "module"
+) -> str:
+    """The text of an object's own page."""
+    owner = name.rpartition(".")[0]
+    if not arguments:
+        takes = "It takes no arguments."
+    elif len(arguments) == 1:
+        takes = f"It takes the argument {arguments[0]}."
+    else:
+        takes = f"It takes the arguments {', '.join(arguments[:-1])} and {arguments[-1]}."
+    return f"{name}\n\n{name}({', '.join(arguments)})\n\n{name} is a {kind} of the {owner_kind} {owner}.\n{takes}\n\n{doc}\n"
+
+
+def member_list(module: str, members: Sequence[tuple[str, str]]) -> str:
+    """The text of a module's page: `(signature without module, summary)` for each member."""
+    listed = "\n".join(f"{module}.{signature}\n{summary}" for signature, summary in members)
+    return f"{module}\n\nThe module {module} is part of the standard library.\n\n{listed}\n"
