@@ -9,7 +9,7 @@ import dagster as dg
 
 from llm_dag.assets.conf import Conf
 from llm_dag.assets.partitions import DUMP, dumps
-from llm_dag.assets.reporting import FILE, reporter
+from llm_dag.assets.reporting import reporter
 from llm_dag.config.compose import Config
 from llm_dag.config.places import store_url
 from llm_dag.store.artifact import Artifact
@@ -23,8 +23,6 @@ from llm_dag.store.step import Graph, Step
 from llm_dag.store.store import CheckRecord, Store
 
 SHOWN_REASONS = 12
-
-__all__ = ["FILE", "to_asset"]
 
 
 def resolver(config: Config, graph: Graph) -> Resolver:
@@ -80,9 +78,8 @@ def _materialize(
         _register(context, resolving.store, config)
     try:
         _one_dump(context, config)
-        outcome = materialize(
-            resolving, step.name, dump, config.compute, reporter(context, config.compute.report_seconds)
-        )
+        told = reporter(context, dump if step.partitioned else None, config.compute.report_seconds)
+        outcome = materialize(resolving, step.name, dump, config.compute, told)
     except StoreError as error:
         raise dg.Failure(f"{step.name}: {error}", allow_retries=False) from error
     said = ", ".join(outcome.reasons)

@@ -15,10 +15,9 @@ from llm_dag.progress import Report, Reporter
 FILE = "LLM_DAG_PROGRESS"  # the file that `llm-dag run` names to its steps, in whatever process they are
 
 
-def reporter(context: dg.AssetExecutionContext, every: float) -> Reporter:
+def reporter(context: dg.AssetExecutionContext, partition: str | None, every: float) -> Reporter:
     """The progress of one step."""
     asset = context.asset_key.path[-1]
-    partition = context.partition_key if context.has_partition_key else None
     told = Path(os.environ[FILE]) if FILE in os.environ else None
 
     def sink(report: Report) -> None:

@@ -1,0 +1,22 @@
+"""Group base: the language model."""
+
+from llm_dag.assets import checks
+from llm_dag.assets.declare import step
+from llm_dag.store.step import Input
+from llm_dag.store.work import Work
+
+
+@step(
+    group="base",
+    node="pretrain",
+    inputs=("tokenizer", Input("token_arrays", dumps="pretrain.dumps")),
+    checks=(checks.loss_fell, checks.weights_finite, checks.bits_per_byte_under_xz),
+    held=True,
+    kinds=("pytorch", "lightning"),
+    pool="accelerator",
+)
+def base_model(work: Work) -> None:
+    """The base model: next-token prediction over `pretrain.dumps`, as a Hugging Face folder. Held."""
+    from llm_dag.training import pretrain
+
+    pretrain.build(work)
