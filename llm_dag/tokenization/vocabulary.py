@@ -1,11 +1,11 @@
 """A trained tokenizer as the rest of the project uses it: text to ids and back, fast, and never a special by accident.
 
-`tokenizer.json` (Hugging Face's layout) is the stored form; encoding goes through tiktoken over the same tokens, four to
-six times as fast on one thread. Both give the same ids. tokenizers merges the pair that stands first in the list of merges, tiktoken
-the pair whose concatenation has the lowest id; ids follow the order of the merges, so they can differ only if one token
-can come from two different pairs. It cannot: merges with a lower rank act on a stretch of bytes that no merge has
-crossed exactly as on these bytes alone, so just before a token's rank its bytes always lie as the same pair. A property
-test holds it.
+`tokenizer.json` (Hugging Face's layout) is the stored form; encoding goes through tiktoken over the same tokens, four
+to six times as fast on one thread. Both give the same ids. tokenizers merges the pair that stands first in the list of
+merges, tiktoken the pair whose concatenation has the lowest id; ids follow the order of the merges, so they can differ
+only if one token can come from two different pairs. It cannot: merges with a lower rank act on a stretch of bytes that
+no merge has crossed exactly as on these bytes alone, so just before a token's rank its bytes always lie as the same
+pair. A property test holds it.
 """
 
 from __future__ import annotations

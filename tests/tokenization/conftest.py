@@ -83,7 +83,7 @@ def clean_text(tmp_path_factory: pytest.TempPathFactory) -> FolderArtifact:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a tokenizer with 400 tokens and the given split pattern."""
+    """The folder of a tokenizer with at most 400 tokens and the given split pattern."""
     folders: dict[str, Path] = {}
 
     def folder(split: str) -> Path:
