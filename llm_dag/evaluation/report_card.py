@@ -1,0 +1,103 @@
+"""The asset `report_card`: one self-contained page about what was made, from what, and how good it is.
+
+`data/report_card.html` needs no network and no script: styles and plots are inline. It shows what its inputs recorded
+(metrics, seconds and bytes of their manifests among it) and computes no score of its own; a number that is missing is
+called missing. Everything that a page, a model or a file name contributed is escaped: the template engine escapes by
+default, and plots escape what they are given.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pyarrow.parquet as pq
+from markupsafe import Markup
+
+from llm_dag.config.evaluation import Report
+from llm_dag.config.places import resolve
+from llm_dag.evaluation.page import curves, funnel, headline, lineage, scores, wording
+from llm_dag.evaluation.plots import ROW
+from llm_dag.store.artifact import Artifact
+from llm_dag.store.work import Work
+
+LABELS = ("asked", "held out", "taught")
+
+
+def build(work: Work) -> None:
+    """Gather what the inputs recorded and write the page."""
+    config: Report = work.config
+    roots = [artifact for name in sorted(work.input_artifacts) for artifact in work.inputs(name)]
+    html = render(config, work.input("evaluations"), work.input("base_model"), work.input("sft_model"), roots)
+    work.data("report_card.html").write_text(html, encoding="utf-8")
+    work.metrics["page_bytes"] = len(html.encode("utf-8"))
+
+
+def render(
+    config: Report, evaluations: Artifact, base_model: Artifact, sft_model: Artifact, roots: list[Artifact]
+) -> str:
+    """The page as HTML."""
+    nodes = lineage.trace(roots)
+    stages = funnel.funnel(nodes)
+    found = scores.read_scores(evaluations.path("scores.parquet"))
+    answers = read_rows(evaluations.path("answers.parquet"))
+    context = {
+        "title": config.title,
+        "sentence": headline.sentence(nodes, stages, found),
+        "figures": headline.figures(nodes, stages, found),
+        "stages": stages,
+        "plots": [*_learning(base_model, "base model"), *_learning(sft_model, "SFT model")],
+        "compressors": scores.compressors(found),
+        "compression_plot": scores.compression_plot(found),
+        "whole": found.get(("heldout_all_bits_per_byte", "base")),
+        "comparisons": scores.comparisons(found),
+        "taught": found.get(("taught_overlap", "sft")),
+        "kinds": scores.by_kind(answers),
+        "answers": [row for label in LABELS for row in _first(answers, label, config.samples)],
+        "dreams": read_rows(evaluations.path("dreams.parquet"))[: config.samples],
+        "nodes": nodes,
+        "graph": lineage.graph(nodes),
+        "row_height": ROW,
+        "times": lineage.time_and_space(nodes),
+        "configs": [(node, lineage.settings(node.artifact.config)) for node in nodes if node.artifact is not None],
+    }
+    return template(resolve(config.template)).render(**context)
+
+
+def template(path: Path) -> jinja2.Template:
+    """The page's template, with escaping on and an error for a name that it uses and nobody gave."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_harmless
+    )
+    environment.filters |= {
+        "count": wording.count,
+        "size": wording.size,
+        "duration": wording.duration,
+        "percent": wording.percent,
+        "decimal": wording.decimal,
+        "phrase": wording.phrase,
+        "interval": scores.interval,
+    }
+    return environment.from_string(path.read_text(encoding="utf-8"))
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """A small Parquet table as rows."""
+    rows: list[dict[str, Any]] = pq.read_table(path, partitioning=None).to_pylist()
+    return rows
+
+
+def _harmless(value: Any) -> Any:
+    """A value of the page without characters that act; escaping comes after."""
+    if isinstance(value, Markup):
+        return Markup(wording.visible(value))
+    return wording.visible(value) if isinstance(value, str) else value
+
+
+def _first(answers: list[dict[str, Any]], label: str, count: int) -> list[dict[str, Any]]:
+    return [row for row in answers if row["label"] == label][:count]
+
+
+def _learning(model: Artifact, whose: str) -> list[curves.Plot]:
+    return curves.learning(model.path("history.parquet"), whose) if "history.parquet" in model.names() else []
