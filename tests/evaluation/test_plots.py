@@ -74,6 +74,6 @@ def test_neighbours_are_joined_by_a_straight_line_and_others_by_an_arc() -> None
     drawn = ET.fromstring(arcs([(0, 1), (0, 2)], ["a", "b", "c"], "t", "d"))
     paths = {path.get("d") or "": path.get("class") for path in drawn.iter("path")}
     assert len(paths) == 2
-    across = sorted(len(set(re.findall(r"[\d.]+", path)[::2])) for path in paths)
+    across = sorted(len({float(x) for x in re.findall(r"[\d.]+", path)[::2]}) for path in paths)
     assert across == [1, 2]
     assert len(list(drawn.iter("circle"))) == 3
