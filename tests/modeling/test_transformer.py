@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from llm_dag.modeling.transformer import ModelShape, Transformer
+from llm_dag.modeling.transformer import ModelShape, Transformer, attend_by_matmul, slot_mask
 
 SHAPE = ModelShape(
     vocab_size=97,
@@ -157,3 +157,13 @@ def test_tokens_beyond_context_or_cache_are_refused() -> None:
         model(tokens(1, 5), cache)
     with pytest.raises(ValueError, match="attention_mask"):
         model(tokens(1, 5), None, None, torch.ones(1, 6))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_by_matmul_is_attention(masked: bool) -> None:
+    draw = torch.Generator().manual_seed(3)
+    q, k, v = (torch.randn(2, heads, 12, 8, generator=draw) for heads in (6, 2, 2))
+    mask = slot_mask(torch.rand(2, 12, 12, generator=draw) > 0.5, 0, 12, q.device) if masked else None
+    wide = [each.repeat_interleave(3, dim=1) for each in (k, v)]
+    expected = torch.nn.functional.scaled_dot_product_attention(q, *wide, attn_mask=mask, is_causal=not masked)
+    torch.testing.assert_close(attend_by_matmul(q, k, v, mask), expected, atol=1e-6, rtol=1e-5)
