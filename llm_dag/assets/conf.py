@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from pathlib import Path
 
 import dagster as dg
 
@@ -16,11 +17,12 @@ class Conf(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     scale: Scale = Scale["laptop"]
     overrides: list[str] = []
+    config_dir: str = ""  # a folder of further groups and experiments, as Hydra's --config-dir
 
     def config(self) -> Config:
         """The composed tree. Raises dg.Failure with a message for a person."""
         try:
-            return compose([f"scale={self.scale.value}", *self.overrides])
+            return compose([f"scale={self.scale.value}", *self.overrides], Path(self.config_dir) if self.config_dir else None)
         except ConfigError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
 

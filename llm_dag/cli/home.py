@@ -1,0 +1,35 @@
+"""Dagster's home: DAGSTER_HOME where it is set, else a folder of the project's state."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from llm_dag.config.places import state
+
+SETTINGS = """\
+# Written once by llm_dag; yours to change.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+concurrency:
+  runs:
+    max_concurrent_runs: 1
+  pools:
+    granularity: op
+    default_limit: 1 # assets of the pool `accelerator` take turns, over all processes
+run_monitoring:
+  enabled: true
+"""
+
+
+def ensure() -> Path:
+    """Make the home and its dagster.yaml if they are not there, and name it to this process and its children."""
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(state() / "dagster"))).absolute()
+    os.environ["DAGSTER_HOME"] = str(home)
+    home.mkdir(parents=True, exist_ok=True)
+    settings = home / "dagster.yaml"
+    if not settings.exists():
+        settings.write_text(SETTINGS)
+    return home

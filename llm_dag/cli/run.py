@@ -1,0 +1,174 @@
+"""`llm-dag run`: materialize a job through Dagster, with bars while it works and a summary at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from llm_dag.assets.reporting import duration
+from llm_dag.cli import bars, home
+from llm_dag.cli.session import Session, open_session, plain_errors
+from llm_dag.cli.tables import plan_table, size
+from llm_dag.config.compose import sweep
+from llm_dag.store.errors import StoreError
+from llm_dag.store.resolve import State
+
+JOBS = ("assistant", "refresh_data", "pretrain")
+FAILED = 1
+
+Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides: scale=ci curation.gopher.min_words=60")]
+ConfigDir = Annotated[Path | None, typer.Option(help="A folder of further groups and experiments.")]
+
+
+def run(
+    overrides: Overrides = None,
+    job: Annotated[str, typer.Option(help=f"What to materialize: {', '.join(JOBS)}.")] = "assistant",
+    dry_run: Annotated[bool, typer.Option(help="Say what would be reused and built, and why; do nothing.")] = False,
+    release: Annotated[list[str] | None, typer.Option(help="Let go of a held asset, so that it is rebuilt.")] = None,
+    multirun: Annotated[bool, typer.Option(help="Run every combination of overrides like a=1,2.")] = False,
+    cfg: Annotated[str, typer.Option(help="Print the resolved configuration (job) and do nothing.")] = "",
+    config_dir: ConfigDir = None,
+) -> None:
+    """Materialize everything up to the assistant; what has not changed is reused."""
+    console = _console()
+    with plain_errors(console):
+        runs = sweep(overrides or []) if multirun else [overrides or []]
+        for each in runs:
+            if multirun:
+                console.rule(" ".join(each))
+            session = open_session(each, config_dir)
+            if cfg:
+                if cfg != "job":
+                    raise StoreError(f"--cfg {cfg}: allowed is job")
+                sys.stdout.write(session.config.to_yaml())
+            elif dry_run:
+                console.print(plan_table(session, session.resolutions()))
+            else:
+                _run(console, session, job, each, release or [], config_dir)
+
+
+def _console() -> Console:
+    """A console on the terminal itself: Dagster captures the descriptors 1 and 2 while a step runs."""
+    return Console(file=os.fdopen(os.dup(sys.stdout.fileno()), "w"), force_terminal=sys.stdout.isatty() or None)
+
+
+def _run(
+    console: Console, session: Session, job: str, overrides: Sequence[str], release: list[str], config_dir: Path | None
+) -> None:
+    if job not in JOBS:
+        raise StoreError(f"--job {job}: allowed is one of {', '.join(JOBS)}")
+    _release(session, release)
+    console.print("resolving …", style="dim")
+    building = [one.name for one in session.resolutions() if one.state not in (State.FRESH, State.HELD)]
+    first = ", ".join(building[:6]) + (f" and {len(building) - 6} more" if len(building) > 6 else "")
+    console.print(f"to build: {first}" if building else "everything is fresh", highlight=False)
+    begun = time.monotonic()
+    with bars.shown(console):
+        result = _execute(job, session, overrides, config_dir)
+    states = _states(result)
+    console.print(_summary(session, states))
+    seconds = duration(time.monotonic() - begun)
+    if not result.success:
+        for line in _failures(result):
+            console.print(f"[bold red]error[/] {line}", highlight=False, soft_wrap=True)
+        console.print(f"failed after {seconds}; run the same command to go on from here", highlight=False)
+        raise typer.Exit(FAILED)
+    built = [name for name, state in states.items() if state not in (State.FRESH.value, State.HELD.value)]
+    console.print(
+        f"nothing was recomputed, {len(states)} assets reused, {seconds}"
+        if not built
+        else f"{len(built)} built, {len(states) - len(built)} reused, {seconds}",
+        highlight=False,
+    )
+    if "report_card" in states:
+        page = session.artifact("report_card").location
+        console.print(f"report card: {page}/data/report_card.html", highlight=False, soft_wrap=True)
+        console.print("talk to it:  llm-dag chat      look inside: make ui", highlight=False)
+
+
+def _release(session: Session, names: list[str]) -> None:
+    for name in names:
+        if name not in session.graph or not session.graph[name].held:
+            held = ", ".join(step.name for step in session.graph.values() if step.held)
+            raise StoreError(f"--release {name}: allowed is one of {held}")
+        session.store.release(name, session.resolver.resolve(name).request)
+
+
+def _execute(job: str, session: Session, overrides: Sequence[str], config_dir: Path | None) -> Any:
+    """Run the job in this process, as `dagster job execute` would, on the instance of DAGSTER_HOME."""
+    home.ensure()
+    import dagster as dg
+
+    from llm_dag.cli import reconstruct
+
+    asked: dict[str, Any] = {"overrides": list(overrides)}
+    if config_dir:
+        asked["config_dir"] = str(config_dir)
+    with dg.DagsterInstance.get() as instance:
+        return dg.execute_job(
+            dg.reconstructable(getattr(reconstruct, job)),
+            instance=instance,
+            run_config={
+                "resources": {"conf": {"config": asked}},
+                "execution": {"config": {"mode": session.config.compute.executor}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            tags={"dagster/partition": session.config.identity.source.dump},
+            raise_on_error=False,
+        )
+
+
+def _states(result: Any) -> dict[str, str]:
+    """What each asset's materialization was: fresh, held, built or resumed."""
+    states = {}
+    for event in result.all_events:
+        if event.is_step_materialization:
+            made = event.step_materialization_data.materialization
+            states[made.asset_key.path[-1]] = str(made.metadata["state"].value)
+    return states
+
+
+def _failures(result: Any) -> list[str]:
+    """What went wrong, in the words of the step that failed; a fault of the program says where its trace is."""
+    lines = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            if data.user_failure_data and data.user_failure_data.description:
+                lines.append(data.user_failure_data.description)
+                continue
+            error = data.error
+            while error and error.cause:
+                error = error.cause
+            told = error.message.strip() if error else "no message"
+            lines.append(f"{event.step_key}: {told} (the whole trace: `make ui`, run {result.run_id})")
+    return lines or [f"the run {result.run_id} failed before its first step; see `make ui`"]
+
+
+def _summary(session: Session, states: dict[str, str]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name, justify in (("asset", "left"), ("", "left"), ("took", "right"), ("size", "right"), ("", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    resolver = session.resolver
+    for name, state in states.items():
+        artifact = resolver.resolve(name).artifact
+        if artifact is not None:
+            word = {"fresh": "reused", "resume": "resumed", "undecided": "built", "build": "built"}.get(state, state)
+            table.add_row(name, word, duration(artifact.seconds), size(artifact.bytes), _facts(artifact.metrics))
+    return table
+
+
+def _facts(metrics: Any) -> str:
+    """The one or two numbers of an asset that a person looks for first."""
+    if "documents_in" in metrics:
+        return f"{int(metrics['documents_kept']):,} of {int(metrics['documents_in']):,} documents kept"
+    wanted = ("tokens", "vocab_size", "bits_per_byte", "loss", "conversations", "bytes_per_token")
+    return ", ".join(f"{name} {metrics[name]:,.4g}" for name in wanted if name in metrics)
