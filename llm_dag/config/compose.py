@@ -24,6 +24,7 @@ from llm_dag.config.compute import Compute
 from llm_dag.config.fields import Problem
 from llm_dag.config.places import shipped
 from llm_dag.config.root import Identity, Root
+from llm_dag.config.source import SOURCES, Source
 
 _COMPOSING = threading.Lock()  # Hydra keeps one global state a process, and Dagster's code server has many threads
 
@@ -91,7 +92,10 @@ def _composed(overrides: Sequence[str], config_dir: Path | None) -> DictConfig:
 
     search = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
     with _COMPOSING:
-        ConfigStore.instance().store(name="schema", node=Root)
+        store = ConfigStore.instance()
+        store.store(name="schema", node=Root)
+        for name, node in SOURCES.items():
+            store.store(group="source", name=f"schema_{name}", node=node)
         GlobalHydra.instance().clear()
         try:
             with initialize_config_dir(str(shipped("conf"))):
@@ -116,7 +120,9 @@ def _split(tree: DictConfig) -> tuple[Identity, Compute]:
             f"{error.full_key}: {_words(error)} (what is asked for may not depend on compute)"
         ) from error
     try:
-        identity = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Identity), values))
+        schema = OmegaConf.structured(Identity)
+        schema.source = OmegaConf.structured(OmegaConf.get_type(tree.source))
+        identity = OmegaConf.to_object(OmegaConf.merge(schema, values))
         compute = OmegaConf.to_object(tree.compute)
     except OmegaConfBaseException as error:
         raise ConfigError(_words(error)) from error
@@ -151,7 +157,7 @@ def _check_override(override: str, folders: list[Path]) -> None:
     node: Any = Root
     parts = key.split(".")
     for depth, part in enumerate(parts):
-        names = list(typing.get_type_hints(node)) if dataclasses.is_dataclass(node) else None
+        names = _keys(node)
         if names is None:
             break  # an item of a list or of a mapping: OmegaConf judges it
         if part not in names:
@@ -159,7 +165,19 @@ def _check_override(override: str, folders: list[Path]) -> None:
             close = difflib.get_close_matches(part, names, 1)
             hint = f"; did you mean {'.'.join([*parts[:depth], close[0]])}?" if close else ""
             raise ConfigError(f"{override}: there is no key {key}; {where or 'the tree'} has {', '.join(names)}{hint}")
-        node = typing.get_type_hints(node)[part]
+        node = next(hints[part] for kind in _kinds(node) if part in (hints := typing.get_type_hints(kind)))
+
+
+def _kinds(node: Any) -> list[Any]:
+    """A schema class, or for `source` the classes of its options."""
+    return list(SOURCES.values()) if node is Source else [node]
+
+
+def _keys(node: Any) -> list[str] | None:
+    """The keys of a schema class; None for a leaf."""
+    if not dataclasses.is_dataclass(node):
+        return None
+    return list(dict.fromkeys(name for kind in _kinds(node) for name in typing.get_type_hints(kind)))
 
 
 def _words(error: Exception) -> str:

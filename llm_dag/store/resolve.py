@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from llm_dag.config.source import source_from
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.canonical import config_values, digest, identity
 from llm_dag.store.code_identity import CodeIdentity, identify
@@ -57,10 +58,18 @@ class Resolver:
     crawled with. Results are remembered; make a new resolver after something was built.
     """
 
-    def __init__(self, store: Store, graph: Graph, root: Any, code: Callable[..., CodeIdentity] = identify) -> None:
+    def __init__(
+        self,
+        store: Store,
+        graph: Graph,
+        root: Any,
+        code: Callable[..., CodeIdentity] = identify,
+        source_from: Callable[[dict[str, Any]], Any] = source_from,
+    ) -> None:
         self.store = store
         self.graph = graph
         self.root = root
+        self._source_from = source_from
         self._code = functools.cache(code)
         self._resolved: dict[tuple[str, str], Resolution] = {}
 
@@ -76,7 +85,7 @@ class Resolver:
         """The step's node of the identity config."""
         root = self.root
         if step.node.split(".")[0] == "source" and dump != root.source.dump:
-            root = dataclasses.replace(root, source=type(root.source)(**self.store.dump_source(dump)))
+            root = dataclasses.replace(root, source=self._source_from(self.store.dump_source(dump)))
         return functools.reduce(getattr, step.node.split("."), root)
 
     def dumps(self, item: Input) -> list[str]:

@@ -1,0 +1,61 @@
+"""Where pages come from: a crawl on disk, or the documentation inside the running Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from llm_dag.config.fields import Problem, at_least, one_of, path, paths
+
+
+@dataclass
+class Source:
+    """What every source has."""
+
+    kind: str = MISSING  # the option's own name: python_docs, warc
+    dump: str = MISSING  # the dump's name: the partition of everything made from this crawl
+    shard_documents: int = MISSING  # pages in a shard: the unit of incremental work
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.dump or not self.dump.replace("-", "").replace("_", "").replace(".", "").isalnum():
+            yield Problem("dump", self.dump, "letters, digits, '-', '_' and '.': it names folders and a partition")
+        yield from at_least("shard_documents", self.shard_documents, 1)
+
+
+@dataclass
+class PythonDocs(Source):
+    """The documentation inside the running Python, rendered as a site."""
+
+    distributions: list[str] = field(default_factory=list)  # installed distributions to document beside the standard library
+    first: list[str] = field(default_factory=list)  # modules of the standard library that come first when pages are limited
+    max_pages: int = MISSING  # at most so many pages, spread over the subjects; 0: all
+    canaries: str = path()  # folder of canary pages and their fates, mixed in; empty: none
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        yield from one_of("kind", self.kind, ("python_docs",))
+        yield from at_least("max_pages", self.max_pages, 0)
+
+
+@dataclass
+class Warc(Source):
+    """WARC files on disk, plain or gzipped record by record."""
+
+    files: list[str] = paths()  # files, folders or globs, read in this order
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        yield from one_of("kind", self.kind, ("warc",))
+        if not self.files:
+            yield Problem("files", self.files, "at least one WARC file, folder or glob, e.g. source.files=[crawl/*.warc.gz]")
+
+
+SOURCES: dict[str, type[Source]] = {"python_docs": PythonDocs, "warc": Warc}
+
+
+def source_from(values: dict[str, Any]) -> Source:
+    """A source node from plain values, such as the store keeps of every dump. Raises KeyError for another `kind`."""
+    return SOURCES[values["kind"]](**values)
