@@ -19,6 +19,7 @@ from llm_dag.config.evaluation import Report
 from llm_dag.config.places import resolve
 from llm_dag.evaluation.page import curves, funnel, headline, lineage, scores, wording
 from llm_dag.evaluation.plots import ROW
+from llm_dag.evaluation.scores import read_scores
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.work import Work
 
@@ -40,7 +41,7 @@ def render(
     """The page as HTML."""
     nodes = lineage.trace(roots)
     stages = funnel.funnel(nodes)
-    found = scores.read_scores(evaluations.path("scores.parquet"))
+    found = read_scores(evaluations.path("scores.parquet"))
     answers = read_rows(evaluations.path("answers.parquet"))
     context = {
         "title": config.title,

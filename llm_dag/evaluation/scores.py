@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 
 @dataclass(frozen=True)
@@ -76,3 +79,9 @@ LINES = pa.schema(
         pa.field("base_strict_bits", pa.float64(), nullable=False),
     ]
 )
+
+
+def read_scores(path: Path) -> dict[tuple[str, str], Score]:
+    """The rows of `scores.parquet` by metric and model."""
+    rows: list[dict[str, Any]] = pq.read_table(path, partitioning=None).to_pylist()
+    return {(row["metric"], row["model"]): Score(**row) for row in rows}

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from markupsafe import Markup
 
 from llm_dag.evaluation.page.wording import between, decimal, percent
@@ -66,12 +64,6 @@ Scores = Mapping[tuple[str, str], Score]
 def interval(score: Score) -> str:
     """The interval of a score in words."""
     return between(score.low, score.high)
-
-
-def read_scores(path: Path) -> dict[tuple[str, str], Score]:
-    """The rows of `scores.parquet` by metric and model."""
-    rows: list[dict[str, Any]] = pq.read_table(path, partitioning=None).to_pylist()
-    return {(row["metric"], row["model"]): Score(**row) for row in rows}
 
 
 def compressors(scores: Scores) -> list[tuple[str, Score]]:
