@@ -22,15 +22,15 @@ def heldout_subjects_disjoint(artifact: Artifact) -> CheckResult:
     """No subject, no question and no answer of the held-out split stands in the train split."""
     train, heldout = (_records(artifact, split) for split in SPLITS)
     shared = {
-        "subjects": _subjects(train) & _subjects(heldout),
-        "questions": _questions(train) & _questions(heldout),
-        "answers": _said(train, "assistant") & _said(heldout, "assistant"),
+        "subjects": len(_subjects(train) & _subjects(heldout)),
+        "questions": len(_questions(train) & _questions(heldout)),
+        "answers": len(_answers(train) & _answers(heldout)),
     }
-    found = ", ".join(f"{len(texts)} {name}" for name, texts in shared.items())
+    found = ", ".join(f"{count} {name}" for name, count in shared.items())
     return CheckResult(
         passed=not any(shared.values()),
         message=f"{found} stand in both splits; wanted none",
-        numbers={f"shared_{name}": len(texts) for name, texts in shared.items()},
+        numbers={f"shared_{name}": count for name, count in shared.items()},
     )
 
 
@@ -48,7 +48,7 @@ def conversations_well_formed(artifact: Artifact) -> CheckResult:
     first = f" (first: {faults[0]})" if faults else ""
     return CheckResult(
         passed=not faults and not repeated and train > 0,
-        message=f"{len(faults)} malformed{first}, {repeated} ids twice, {train} to train on; wanted 0, 0 and at least 1",
+        message=f"{len(faults)} malformed{first}, {repeated} ids twice, {train} to train on; wanted 0, 0, 1 or more",
         numbers={"malformed": len(faults), "repeated_ids": repeated, "train": train},
     )
 
@@ -79,7 +79,6 @@ def _questions(records: list[dict[str, Any]]) -> set[tuple[str, ...]]:
     }
 
 
-def _said(records: list[dict[str, Any]], role: str) -> set[str]:
-    return {
-        normal(message["content"]) for record in records for message in record["messages"] if message["role"] == role
-    }
+def _answers(records: list[dict[str, Any]]) -> set[str]:
+    messages = [message for record in records for message in record["messages"]]
+    return {normal(message["content"]) for message in messages if message["role"] == "assistant"}

@@ -2,8 +2,9 @@
 
 Only documents of the corpus's train split are asked about: text that is held out from pretraining must not come back
 through SFT. A subject is a qualified name. Subjects with the same description (`posixpath.join` and `os.path.join`)
-are one group, and a split goes by group. Subjects are taken in a fixed order (standard library first, then members of
-modules before members of classes, then by hash) up to `max_subjects`.
+are one group, and a split goes by group. Subjects are taken up to `max_subjects` in a fixed order: those that the
+hand-written conversations name, since people ask about them; then the standard library, members of modules before
+members of classes, by hash.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,12 @@ STDLIB = "://stdlib.pydocs.example/"
 GENERIC = 6  # subjects with one description: more of them, and it says nothing about any ("Initialize self.")
 FEWEST_WORDS = 3
 
+WHAT_CLASS = (
+    "What is {name}?",
+    "What does {name} do?",
+    "What is {name} for?",
+    "Explain {name}.",
+)
 WHAT = (
     "What does {name} do?",
     "What is {name} for?",
@@ -75,7 +82,6 @@ def read_subjects(texts: Iterable[Path], answer_characters: int) -> Subjects:
     A document of the held-out split gives none and is counted, as is one without a description.
     """
     found = Subjects()
-    from_own_page: set[str] = set()
     for path in texts:
         for document in documents(path):
             found.counts["pages"] += 1
@@ -84,14 +90,10 @@ def read_subjects(texts: Iterable[Path], answer_characters: int) -> Subjects:
                 continue
             about = list(descriptions(document.text))
             found.counts["pages_without_description"] += not about
-            for rank, one in enumerate(about):
-                subject = Subject(one, document.doc_id, STDLIB in document.url)
-                own = rank == 0 and one.name not in from_own_page and _is_own(one, document.text)
-                if one.name in found.by_name and not own:
-                    continue
-                found.by_name[one.name] = subject
-                if own:
-                    from_own_page.add(one.name)
+            for one in about:
+                before = found.by_name.get(one.name)
+                if before is None or (one.own_page and not before.about.own_page):
+                    found.by_name[one.name] = Subject(one, document.doc_id, STDLIB in document.url)
     _drop_unusable(found, answer_characters)
     return found
 
@@ -105,31 +107,42 @@ def groups(subjects: Iterable[Subject]) -> dict[str, list[Subject]]:
     return {group[0].name: group for group in sorted(sorted_groups, key=lambda group: group[0].name)}
 
 
-def choose(subjects: Iterable[Subject], count: int, seed: int) -> list[Subject]:
-    """The first `count` subjects in the order in which they are worth asking about."""
+def choose(subjects: Iterable[Subject], count: int, seed: int, named: Collection[str]) -> list[Subject]:
+    """The first `count` subjects in the order in which they are worth asking about (see the module's text)."""
 
-    def rank(subject: Subject) -> tuple[bool, bool, int, str]:
-        return (not subject.stdlib, subject.about.owner_kind != "module", _hash(subject.name, seed), subject.name)
+    def rank(subject: Subject) -> tuple[bool, bool, bool, int, str]:
+        about = subject.about
+        likely = (about.name not in named, not subject.stdlib, about.owner_kind != "module")
+        return (*likely, _hash(about.name, seed), about.name)
 
     return sorted(subjects, key=rank)[:count]
 
 
-def unique_shorts(subjects: Iterable[Subject]) -> set[str]:
-    """Last parts of names that one module alone has: only these say which module is meant."""
-    owners: dict[str, set[str]] = defaultdict(set)
+def telling_names(subjects: Iterable[Subject]) -> set[str]:
+    """The qualified names of those whose last part alone tells which module is meant.
+
+    All members of modules with that last part have one description; the one with the shortest module name is meant
+    (`asyncio.Timeout`, not `asyncio.timeouts.Timeout`). A `join` that modules describe differently tells nothing.
+    """
+    having: dict[str, list[Subject]] = defaultdict(list)
     for subject in subjects:
-        owners[subject.short].add(subject.about.owner)
-    return {short for short, having in owners.items() if len(having) == 1}
+        if subject.about.owner_kind == "module":
+            having[subject.short].append(subject)
+    return {
+        min(same, key=lambda subject: (len(subject.name), subject.name)).name
+        for same in having.values()
+        if len({normal(subject.about.summary) for subject in same}) == 1
+    }
 
 
-def questions(subject: Subject, phrasings: int, seed: int, name_is_unique: bool) -> Iterator[Conversation]:
+def questions(subject: Subject, phrasings: int, seed: int, name_tells: bool) -> Iterator[Conversation]:
     """The conversations about one subject: each kind in `phrasings` forms, the plainest one always among them."""
     about = subject.about
-    names = {"name": about.name, "short": subject.short, "sort": _sort(subject)}
-    answers = {"what": (WHAT, about.summary)}
+    names = {"name": about.name, "short": subject.short, "sort": about.sort}
+    answers = {"what": (WHAT_CLASS if about.sort == "class" else WHAT, about.summary)}
     if about.arguments:
         answers["arguments"] = (ARGUMENTS, f"{about.name} takes {about.arguments}.")
-    if name_is_unique and about.owner_kind == "module":
+    if name_tells:
         answers["module"] = (MODULE, f"{subject.short} is in the module {about.owner}.")
     for kind, (forms, answer) in answers.items():
         others = sorted(forms[1:], key=lambda form: _hash(f"{about.name} {form}", seed))
@@ -172,15 +185,6 @@ def _unusable(subject: Subject, answer_characters: int) -> str:
     if not re.match(r"[A-Z]", summary) or "->" in summary or ">>>" in summary:
         return "not_a_sentence"
     return ""
-
-
-def _is_own(about: Description, text: str) -> bool:
-    """Whether the page says of itself that it is about this object."""
-    return f"{about.name} is a" in text
-
-
-def _sort(subject: Subject) -> str:
-    return "class" if subject.short[:1].isupper() else "function"
 
 
 def _hash(name: str, seed: int) -> int:

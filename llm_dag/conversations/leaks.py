@@ -68,12 +68,12 @@ def arithmetic_keys(conversation: Conversation) -> set[str]:
 
 
 def mentioned_names(conversations: Iterable[Conversation]) -> set[str]:
-    """Dotted names in what was said, and `builtins.len` where `len(` is called."""
+    """Dotted names in what was said, and names that are called without a module: `len(`."""
     names: set[str] = set()
     for conversation in conversations:
         for message in conversation.messages:
             names.update(DOTTED.findall(message.content))
-            names.update(f"builtins.{name}" for name in CALLED.findall(message.content))
+            names.update(CALLED.findall(message.content))
     return names
 
 

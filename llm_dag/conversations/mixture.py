@@ -96,8 +96,8 @@ def add_corpus(mixture: Mixture, subjects: corpus_questions.Subjects, config: Co
     for subject, reason in subjects.dropped:
         mixture.drop(subject.where, subject.name, "corpus", reason)
     everything = subjects.by_name.values()
-    unique = corpus_questions.unique_shorts(everything)
-    chosen = corpus_questions.choose(everything, config.max_subjects, config.seed)
+    telling = corpus_questions.telling_names(everything)
+    chosen = corpus_questions.choose(everything, config.max_subjects, config.seed, named)
     left_out = subjects.by_name.keys() - {subject.name for subject in chosen}
     for name in sorted(left_out):
         mixture.drop(subjects.by_name[name].where, name, "corpus", "over_max_subjects")
@@ -106,7 +106,7 @@ def add_corpus(mixture: Mixture, subjects: corpus_questions.Subjects, config: Co
         if any(subject.name in named for subject in group):
             split = "train"
         for subject in group:
-            asked = corpus_questions.questions(subject, config.phrasings, config.seed, subject.short in unique)
+            asked = corpus_questions.questions(subject, config.phrasings, config.seed, subject.name in telling)
             if split == "heldout":
                 asked = corpus_questions.one_phrasing(asked, config.seed)
             for conversation in asked:

@@ -2,12 +2,13 @@
 
 Two places of a page are understood; any other text simply gives nothing.
 
-- An object's page says `os.path.join is a function of the module os.path.`, then `It takes the arguments a and *p.`
-  (or `no arguments`), then the description begins.
-- A page that lists members has the signature `os.path.join(a, *p)` on a line of its own, and below it one line that
-  says what the member does.
+- An object's page opens with `os.path.join is a function of the module os.path. It takes the arguments a and *p.` (or
+  `no arguments`), perhaps with `It is also known as posixpath.join.`; then the description begins.
+- The page of a module (`os.path is a module.`) or of a class lists members: `os.path.join(a, *p)`, a dash, and what the
+  member does, on one line, or with a line break before or instead of the dash, as extractors differ.
 
-Cost: one pass over the lines of a page, no backtracking across lines.
+Built-in functions stand without their module: `len is a function of the module builtins.` Cost: one pass over the lines
+of a page, no backtracking across lines.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+BUILTINS = "builtins"
 NAME = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
 LEAD = re.compile(
     rf"(?P<name>{NAME}) is an? (?P<what>[a-z][a-z ]{{0,30}}?) of the (?P<owner_kind>module|class) (?P<owner>{NAME})\."
     r"(?=\s|$)"
 )
+MODULE_LEAD = re.compile(rf"(?P<name>{NAME}) is a module\.(?=\s|$)")
 TAKES = re.compile(r"It takes (?P<arguments>no arguments|the arguments? [^.]{1,300})\.(?=\s|$)")
-SIGNATURE = re.compile(rf"(?P<name>{NAME}\.[A-Za-z_]\w*)\((?P<inside>.{{0,400}})\)(?: -> .{{1,100}})?")
-CLASS_PAGE = re.compile(rf"(?P<name>{NAME}) is an? [a-z ]{{0,20}}class of the module {NAME}\.(?=\s|$)")
+ALIAS = re.compile(rf"It is also known as {NAME}\.(?=\s|$)")
+CALL = re.compile(rf"(?P<name>{NAME})(?:\((?P<inside>.{{0,400}}?)\)(?: -> [^—]{{1,100}})?)?")
+ENTRY = re.compile(rf"(?P<call>{CALL.pattern})\s?—\s?(?P<text>\S.*)")
 SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
-ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|resp|no|fig|approx)|\.\.|\b[A-Z])\Z", re.IGNORECASE)
+ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|resp|approx)|\.\.)\Z", re.IGNORECASE)
 LONGEST_SUMMARY = 4  # lines that a first sentence may span
 
 
@@ -38,43 +42,56 @@ class Description:
     owner_kind: str  # module or class
     arguments: str
     summary: str  # its first sentence; empty where there is none
+    sort: str  # class, function, method, property, ...; of a listed member: what its name and owner suggest
+    own_page: bool  # read from the object's own page, not from a list
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The module or class that a page is about."""
+
+    name: str
+    kind: str
+
+    def has(self, name: str) -> bool:
+        """Whether a qualified name is that of a direct member."""
+        if self.name == BUILTINS:
+            return "." not in name
+        return name.rpartition(".")[0] == self.name
 
 
 def descriptions(text: str) -> Iterator[Description]:
     """What a page describes: the object that it is about, then the members that it lists."""
     lines = [line.strip() for line in text.splitlines()]
-    lead = page_object(lines)
-    if lead:
-        yield lead
-    yield from listed_members(lines, None if lead is None else lead.name)
-
-
-def page_object(lines: Sequence[str]) -> Description | None:
-    """The object that a page is about, if its text says so in a sentence."""
     for index, line in enumerate(lines):
+        if found := MODULE_LEAD.match(line):
+            yield from listed_members(lines[index + 1 :], Owner(found["name"], "module"))
+            return
         found = LEAD.match(line)
-        if not found or not found["name"].startswith(found["owner"] + "."):
-            continue
-        rest = [line[found.end() :].strip(), *lines[index + 1 :]]
-        arguments, below = _arguments(rest)
-        return Description(found["name"], found["owner"], found["owner_kind"], arguments, first_sentence(below))
-    return None
+        if found and Owner(found["owner"], found["owner_kind"]).has(found["name"]):
+            yield _opening(found, lines[index + 1 :])
+            if found["what"] == "class":
+                yield from listed_members(lines[index + 1 :], Owner(found["name"], "class"))
+            return
 
 
-def listed_members(lines: Sequence[str], page_name: str | None) -> Iterator[Description]:
-    """The members of a page's lists: a signature on a line, the summary on the next line that is not empty."""
-    classes = {found["name"] for line in lines if (found := CLASS_PAGE.match(line))}
+def listed_members(lines: Sequence[str], owner: Owner) -> Iterator[Description]:
+    """The direct members of `owner` that the lines list, each with its summary."""
     for index, line in enumerate(lines):
-        found = SIGNATURE.fullmatch(line)
-        if not found or found["name"] == page_name:
+        if entry := ENTRY.fullmatch(line):
+            call, below = CALL.fullmatch(entry["call"]), [entry["text"]]
+        else:
+            call = CALL.fullmatch(line)
+            below = [other for other in lines[index + 1 : index + 3] if other][:1]
+            if call and call["inside"] is None and not "".join(below).startswith("—"):
+                continue  # a name alone, and no dash below it, is a heading
+        if not call or not owner.has(call["name"]) or not below or CALL.fullmatch(below[0]):
             continue
-        below = [other for other in lines[index + 1 : index + 3] if other][:1]
-        if not below or SIGNATURE.fullmatch(below[0]) or LEAD.match(below[0]):
-            continue
-        owner = found["name"].rpartition(".")[0]
-        kind = "class" if owner in classes or owner.rpartition(".")[2][:1].isupper() else "module"
-        arguments = argument_sentence(found["inside"], method=kind == "class")
-        yield Description(found["name"], owner, kind, arguments, first_sentence(below))
+        arguments = "" if call["inside"] is None else argument_sentence(call["inside"])
+        summary = first_sentence([below[0].removeprefix("—").strip()])
+        yield Description(
+            call["name"], owner.name, owner.kind, arguments, summary, _likely_sort(call["name"], owner), False
+        )
 
 
 def first_sentence(lines: Sequence[str]) -> str:
@@ -95,13 +112,11 @@ def first_sentence(lines: Sequence[str]) -> str:
     return f"{text}." if text and text[-1].isalnum() else ""
 
 
-def argument_sentence(inside: str, method: bool) -> str:
+def argument_sentence(inside: str) -> str:
     """`the arguments a and *p` for the inside of a signature, `no arguments`, or empty where it cannot be read."""
     names = argument_names(inside)
     if names is None:
         return ""
-    if method and names[:1] in (["self"], ["cls"]):
-        names = names[1:]
     if not names:
         return "no arguments"
     if len(names) == 1:
@@ -139,13 +154,26 @@ def _top_level(inside: str) -> list[str] | None:
     return None if quote or depth else [*parts, inside[start:]]
 
 
-def _arguments(lines: Sequence[str]) -> tuple[str, list[str]]:
-    """(what the next sentence says about arguments, the lines after it); empty where it says nothing."""
-    for index, line in enumerate(lines):
-        if not line:
-            continue
-        found = TAKES.match(line)
-        if not found:
-            return "", list(lines[index:])
-        return found["arguments"], [line[found.end() :].strip(), *lines[index + 1 :]]
-    return "", []
+def _opening(lead: re.Match[str], below: Sequence[str]) -> Description:
+    """The object whose page opens with `lead`; `below` are the lines after it."""
+    rest = lead.string[lead.end() :].strip()
+    lines = [rest, *below] if rest else list(below)
+    arguments = ""
+    while lines:
+        line = lines[0]
+        if found := TAKES.match(line):
+            arguments = found["arguments"]
+        else:
+            found = ALIAS.match(line)
+        if line and not found:
+            break
+        rest = line[found.end() :].strip() if found else ""
+        lines = [rest, *lines[1:]] if rest else lines[1:]
+    summary = first_sentence(lines)
+    return Description(lead["name"], lead["owner"], lead["owner_kind"], arguments, summary, lead["what"], True)
+
+
+def _likely_sort(name: str, owner: Owner) -> str:
+    if owner.kind == "class":
+        return "method"
+    return "class" if name.rpartition(".")[2][:1].isupper() else "function"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llm_dag.conversations.dialogue import Conversation, fault, parse_messages
+from llm_dag.conversations.dialogue import Conversation, fault, normal, parse_messages
 from llm_dag.store.canonical import named_files
 from llm_dag.tasks.jsonl import BadFile, bad_line, parse_object, read_lines, read_objects
 
@@ -43,9 +43,10 @@ def load_handwritten(pattern: str) -> list[Conversation]:
             if found := fault(record.get("messages")):
                 raise BadFile(f"{path}:{line}: {found}")
             made = _conversation(record, record["subject"], record["kind"], f"{name}:{line}")
-            if made.questions in seen:
-                raise bad_line(path, line, f"the questions of {seen[made.questions]} again", "each question once")
-            seen[made.questions] = made.where
+            asked = tuple(normal(message.content) for message in made.messages if message.role != "assistant")
+            if asked in seen:
+                raise bad_line(path, line, f"the questions of {seen[asked]} again", "each question once")
+            seen[asked] = made.where
             conversations.append(made)
     return conversations
 

@@ -16,10 +16,11 @@ def object_page(
         takes = f"It takes the argument {arguments[0]}."
     else:
         takes = f"It takes the arguments {', '.join(arguments[:-1])} and {arguments[-1]}."
-    return f"{name}\n\n{name}({', '.join(arguments)})\n\n{name} is a {kind} of the {owner_kind} {owner}.\n{takes}\n\n{doc}\n"
+    signature = f"{name}({', '.join(arguments)})"
+    return f"{name}\n\n{signature}\n\n{name} is a {kind} of the {owner_kind} {owner or 'builtins'}. {takes}\n\n{doc}\n"
 
 
-def member_list(module: str, members: Sequence[tuple[str, str]]) -> str:
-    """The text of a module's page: `(signature without module, summary)` for each member."""
-    listed = "\n".join(f"{module}.{signature}\n{summary}" for signature, summary in members)
-    return f"{module}\n\nThe module {module} is part of the standard library.\n\n{listed}\n"
+def member_list(module: str, members: Sequence[tuple[str, str]], between: str = " — ") -> str:
+    """The text of a module's page: `(call, summary)` for each member; `between` differs between extractors."""
+    listed = "\n\n".join(f"{module}.{call}{between}{summary}" for call, summary in members)
+    return f"{module}\n\n{module} is a module. It defines {len(members)} functions.\n\n{listed}\n"
