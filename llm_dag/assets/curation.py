@@ -13,7 +13,7 @@ KINDS = ("datatrove", "parquet")
     node="curation.url",
     inputs=("raw_pages", "takedowns"),
     partitioned=True,
-    checks=(checks.url_conservation, checks.url_retention),
+    checks=(checks.conservation, checks.retention),
     kinds=KINDS,
 )
 def url_filtered(work: Work) -> None:
@@ -28,7 +28,7 @@ def url_filtered(work: Work) -> None:
     node="curation.extraction",
     inputs=("raw_pages", "url_filtered"),
     partitioned=True,
-    checks=(checks.extraction_conservation, checks.extraction_retention),
+    checks=(checks.conservation, checks.retention),
     kinds=("html", "parquet"),
 )
 def extracted_text(work: Work) -> None:
@@ -43,7 +43,7 @@ def extracted_text(work: Work) -> None:
     node="curation.language",
     inputs=("extracted_text",),
     partitioned=True,
-    checks=(checks.language_conservation, checks.language_retention),
+    checks=(checks.conservation, checks.retention),
     kinds=("fasttext", "parquet"),
 )
 def language_filtered(work: Work) -> None:
@@ -58,7 +58,7 @@ def language_filtered(work: Work) -> None:
     node="curation.gopher",
     inputs=("extracted_text", "language_filtered"),
     partitioned=True,
-    checks=(checks.gopher_conservation, checks.gopher_retention),
+    checks=(checks.conservation, checks.retention),
     kinds=KINDS,
 )
 def gopher_filtered(work: Work) -> None:
@@ -87,7 +87,7 @@ def minhash_signatures(work: Work) -> None:
     node="curation.minhash",
     inputs=("minhash_signatures", "extracted_text", "gopher_filtered"),
     partitioned=True,
-    checks=(checks.minhash_conservation, checks.minhash_retention),
+    checks=(checks.conservation, checks.retention),
     kinds=("numpy", "parquet"),
 )
 def minhash_deduped(work: Work) -> None:
@@ -102,7 +102,7 @@ def minhash_deduped(work: Work) -> None:
     node="curation.c4",
     inputs=("extracted_text", "minhash_deduped"),
     partitioned=True,
-    checks=(checks.c4_conservation, checks.c4_retention),
+    checks=(checks.conservation, checks.retention),
     kinds=KINDS,
 )
 def c4_filtered(work: Work) -> None:
@@ -117,7 +117,7 @@ def c4_filtered(work: Work) -> None:
     node="curation.custom",
     inputs=("c4_filtered", "eval_sets"),
     partitioned=True,
-    checks=(checks.custom_conservation, checks.custom_retention),
+    checks=(checks.conservation, checks.retention),
     kinds=KINDS,
 )
 def custom_filtered(work: Work) -> None:
@@ -133,7 +133,7 @@ def custom_filtered(work: Work) -> None:
     inputs=("c4_filtered", "custom_filtered"),
     partitioned=True,
     checks=(
-        checks.pii_conservation,
+        checks.conservation,
         checks.canaries_met_their_fate,
         checks.no_benchmark_text,
         checks.heldout_disjoint,

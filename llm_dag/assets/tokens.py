@@ -26,7 +26,7 @@ def tokenizer(work: Work) -> None:
     node="tokens",
     inputs=("tokenizer", "pii_redacted"),
     partitioned=True,
-    checks=(checks.arrays_conserve,),
+    checks=(checks.arrays_conserve, checks.no_special_inside_documents),
     kinds=("numpy", "parquet"),
 )
 def token_arrays(work: Work) -> None:

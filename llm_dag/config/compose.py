@@ -101,7 +101,7 @@ def _composed(overrides: Sequence[str], config_dir: Path | None) -> DictConfig:
             with initialize_config_dir(str(shipped("conf"))):
                 return hydra_compose("config", overrides=[*overrides, *search])
         except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(_words(error)) from error
+            raise ConfigError(_told(error, overrides)) from error
         finally:
             GlobalHydra.instance().clear()
 
@@ -165,7 +165,7 @@ def _check_override(override: str, folders: list[Path]) -> None:
             close = difflib.get_close_matches(part, names, 1)
             hint = f"; did you mean {'.'.join([*parts[:depth], close[0]])}?" if close else ""
             raise ConfigError(f"{override}: there is no key {key}; {where or 'the tree'} has {', '.join(names)}{hint}")
-        node = next(hints[part] for kind in _kinds(node) if part in (hints := typing.get_type_hints(kind)))
+        node = next(hints[part] for kind in _kinds(node) if part in (hints := _hints(kind)))
 
 
 def _kinds(node: Any) -> list[Any]:
@@ -177,17 +177,42 @@ def _keys(node: Any) -> list[str] | None:
     """The keys of a schema class; None for a leaf."""
     if not dataclasses.is_dataclass(node):
         return None
-    return list(dict.fromkeys(name for kind in _kinds(node) for name in typing.get_type_hints(kind)))
+    return list(dict.fromkeys(name for kind in _kinds(node) for name in _hints(kind)))
+
+
+def _told(error: Exception, overrides: Sequence[str]) -> str:
+    """What is wrong with an override: what was given, and the type that is allowed."""
+    for override in overrides:
+        key, _, given = override.partition("=")
+        if override in str(error):
+            kind = _leaf(key)
+            allowed = f"; allowed is {_TYPES.get(kind, getattr(kind, '__name__', str(kind)))}" if kind else ""
+            return f"{key}={given}: {_words(error)}{allowed}"
+    return _words(error)
+
+
+_TYPES = {int: "an integer", float: "a number", bool: "true or false", str: "text", list[str]: "a list of texts: [a,b]"}
+
+
+def _leaf(key: str) -> Any:
+    """The type of the value at a key; None if it is not a leaf of the schema."""
+    node: Any = Root
+    for part in key.split("."):
+        found = [hints[part] for kind in _kinds(node) if part in (hints := _hints(kind))]
+        if not found:
+            return None
+        node = found[0]
+    return None if dataclasses.is_dataclass(node) else node
+
+
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
 
 
 def _words(error: Exception) -> str:
-    """An error of Hydra or OmegaConf in words: its first line, and the key."""
+    """The first line of what lies at the bottom of an error of Hydra or OmegaConf."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    key = next((line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")), "")
-    kind = next((line for line in lines if line.startswith("reference_type=")), "")
-    told = lines[0] if lines else type(cause).__name__
-    first = str(error).splitlines()[0] if str(error) else ""
-    return " ".join(part for part in (f"{key}:" if key else "", told, first if first != told else "", kind) if part)
+    return lines[0] if lines else type(cause).__name__
