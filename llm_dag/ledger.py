@@ -64,6 +64,13 @@ def write_table(table: pa.Table, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def _extended(schema: pa.Schema, further: Mapping[str, pa.DataType]) -> pa.Schema:
+    """The schema with further columns. Raises ValueError for a name that it has already."""
+    if taken := further.keys() & set(schema.names):
+        raise ValueError(f"columns {sorted(taken)} are the ledger's own; choose other names")
+    return pa.schema([*schema, *(pa.field(name, kind) for name, kind in further.items())])
+
+
 class VerdictWriter:
     """Collects the verdicts of one shard and counts them.
 
@@ -75,7 +82,7 @@ class VerdictWriter:
     """
 
     def __init__(self, scores: Mapping[str, pa.DataType]) -> None:
-        self.schema = pa.schema([*VERDICT_FIELDS, *(pa.field(name, kind) for name, kind in scores.items())])
+        self.schema = _extended(pa.schema(VERDICT_FIELDS), scores)
         self._columns: dict[str, list[Any]] = {name: [] for name in self.schema.names}
         self._scores = tuple(scores)
         self.dropped: Counter[str] = Counter()
@@ -140,7 +147,8 @@ def kept_rows(judged: pa.Table, verdicts: pa.Table, where: str) -> pa.Table:
     """
     rows = verdicts.column("row")
     if len(rows) and (pc.max(rows).as_py() >= len(judged) or pc.min(rows).as_py() < 0):
-        raise LedgerError(f"{where}: a verdict points to row {pc.max(rows).as_py()} of {len(judged)}")
+        outside = pc.max(rows).as_py() if pc.min(rows).as_py() >= 0 else pc.min(rows).as_py()
+        raise LedgerError(f"{where}: a verdict points to row {outside} of a shard with {len(judged)}")
     found = judged.take(rows)
     equal = pc.equal(found.column("doc_id"), verdicts.column("doc_id"))
     if len(rows) and not pc.all(equal).as_py():
@@ -177,7 +185,7 @@ class TextWriter:
     """Collects the documents of one text shard; `extra` gives further columns after `TEXT_SCHEMA`."""
 
     def __init__(self, extra: Mapping[str, pa.DataType] | None = None) -> None:
-        self.schema = pa.schema([*TEXT_SCHEMA, *(pa.field(name, kind) for name, kind in (extra or {}).items())])
+        self.schema = _extended(TEXT_SCHEMA, extra or {})
         self._columns: dict[str, list[Any]] = {name: [] for name in self.schema.names}
         self.characters = 0
 

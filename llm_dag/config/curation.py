@@ -138,7 +138,7 @@ class Pii:
     heldout_seed: int = MISSING  # chooses them
 
     def problems(self) -> Iterator[Problem]:
-        yield from within("heldout_fraction", self.heldout_fraction, 0.0, 0.5)
+        yield from within("heldout_fraction", self.heldout_fraction, 0.001, 0.5)
 
 
 @dataclass

@@ -1,0 +1,209 @@
+"""Checks of the curation steps: each a pure function over a committed artifact and what it was made from.
+
+Messages hold counts, doc_ids, URLs and reasons, never page text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from llm_dag import ledger
+from llm_dag.curation.decontamination import Benchmarks, read_items
+from llm_dag.store.artifact import Artifact
+from llm_dag.store.checks import CheckResult
+
+CHAIN = (
+    "raw_pages",
+    "url_filtered",
+    "extracted_text",
+    "language_filtered",
+    "gopher_filtered",
+    "minhash_deduped",
+    "c4_filtered",
+    "custom_filtered",
+    "pii_redacted",
+)
+WITH_TEXT = ("pii_redacted", "c4_filtered", "extracted_text")  # the latest text of a page first
+
+# The smallest part of its documents that a step may keep: far below what crawls of the web give, so that the bounds
+# catch a broken step and not an unusual crawl.
+LEAST_KEPT: Mapping[str, float] = {
+    "url_filtered": 0.3,
+    "extracted_text": 0.2,
+    "language_filtered": 0.02,
+    "gopher_filtered": 0.05,
+    "minhash_deduped": 0.05,
+    "c4_filtered": 0.2,
+    "custom_filtered": 0.2,
+    "pii_redacted": 1.0,
+}
+FEW = 100  # documents below which a fraction says nothing
+EXPECTED_HELDOUT = 10  # held-out documents to expect before their absence is an error
+CANARIES = "canaries.parquet"
+
+
+def conservation(artifact: Artifact) -> CheckResult:
+    """Every document that the step before kept was judged exactly once: in = kept + dropped."""
+    before = artifact.ancestor(CHAIN[CHAIN.index(artifact.asset) - 1])
+    names = artifact.names("verdicts/")
+    if names != before.names("verdicts/"):
+        return CheckResult(False, f"verdicts of {len(names)} shards; wanted: the shards of {before.asset}")
+    kept = dropped = 0
+    for name in names:
+        verdicts = ledger.read_verdicts(artifact.path(name), ["doc_id", "kept", "reason"])
+        wanted = _kept(before, name)
+        if problem := _difference(wanted, verdicts["doc_id"].to_pylist(), f"documents that {before.asset} kept"):
+            return CheckResult(False, f"{name}: {problem}")
+        if not pc.all(pc.equal(verdicts["kept"], pc.equal(verdicts["reason"], ""))).as_py() and len(verdicts):
+            return CheckResult(False, f"{name}: a reason on a kept document, or none on a dropped one")
+        left = _kept(artifact, name)
+        if artifact.asset in WITH_TEXT:
+            texts = pq.read_table(artifact.path(name.replace("verdicts/", "text/")), columns=["doc_id"])
+            if problem := _difference(left, texts["doc_id"].to_pylist(), "texts of kept documents"):
+                return CheckResult(False, f"{name}: {problem}")
+        kept += len(left)
+        dropped += len(verdicts) - len(left)
+    numbers = {"documents_in": kept + dropped, "documents_kept": kept, "documents_dropped": dropped}
+    return CheckResult(True, f"{kept + dropped} judged = {kept} kept + {dropped} dropped, each exactly once", numbers)
+
+
+def retention(artifact: Artifact) -> CheckResult:
+    """The step keeps a part of its documents that is within its bounds."""
+    judged = kept = 0
+    for name in artifact.names("verdicts/"):
+        column = ledger.read_verdicts(artifact.path(name), ["kept"])["kept"]
+        judged += len(column)
+        kept += pc.sum(column).as_py() or 0
+    if judged < FEW:
+        return CheckResult(True, f"{kept} of {judged} kept; fewer than {FEW} documents say nothing about a rate")
+    least = LEAST_KEPT[artifact.asset]
+    message = f"{kept} of {judged} kept ({kept / judged:.1%}); wanted: {least:.0%} to 100%"
+    return CheckResult(kept / judged >= least, message, {"retention": kept / judged})
+
+
+def canaries_met_their_fate(artifact: Artifact) -> CheckResult:
+    """Each canary page was dropped where its file of fates says, for the reason it says, or survived with its text."""
+    pages = artifact.ancestor("raw_pages")
+    if CANARIES not in pages.names(CANARIES):
+        return CheckResult(True, "no canaries in this source", {"canaries": 0})
+    canaries = pq.read_table(pages.path(CANARIES), partitioning=None).to_pylist()
+    ids = pa.array([canary["doc_id"] for canary in canaries], pa.string())
+    steps = {name: artifact if name == artifact.asset else artifact.ancestor(name) for name in CHAIN}
+    fates = _fates(steps, ids)
+    texts = _texts(steps, ids)
+    wrong = [problem for canary in canaries for problem in _problems(canary, fates, texts)]
+    message = f"{len(canaries) - len({url for url, _ in wrong})} of {len(canaries)} canaries met their fate"
+    message += "".join(f"; {url}: {what}" for url, what in wrong[:5])
+    return CheckResult(not wrong, message, {"canaries": len(canaries), "canaries_wrong": len(wrong)})
+
+
+def no_benchmark_text(artifact: Artifact) -> CheckResult:
+    """The clean text shares no n words in a row with a benchmark item (n: `curation.custom.overlap_ngram`)."""
+    n = artifact.ancestor("custom_filtered").config["overlap_ngram"]
+    items = read_items(artifact.ancestor("eval_sets").path("benchmarks.parquet"))
+    benchmarks = Benchmarks(items, n)
+    found = searched = 0
+    first = ""
+    for document in _documents(artifact) if len(benchmarks) else ():
+        searched += 1
+        if overlap := benchmarks.overlap(document.text):
+            found += 1
+            first = first or f"; first: {document.doc_id} with item {overlap.item} of {overlap.task}"
+    message = f"{found} of {searched} documents share {n} words in a row with {len(items)} benchmark items; wanted: 0"
+    return CheckResult(not found, message + first, {"overlapping": found, "benchmark_items": len(items)})
+
+
+def heldout_disjoint(artifact: Artifact) -> CheckResult:
+    """No duplicate cluster is in both splits, and neither split is empty where both can be expected."""
+    sides: dict[str, set[str]] = {"train": set(), "heldout": set()}
+    documents: Counter[str] = Counter()
+    for name in artifact.names("text/"):
+        table = pq.read_table(artifact.path(name), columns=["cluster", "split"], partitioning=None)
+        for cluster, split in zip(table["cluster"].to_pylist(), table["split"].to_pylist(), strict=True):
+            sides[split].add(cluster)
+            documents[split] += 1
+    both = sides["train"] & sides["heldout"]
+    message = f"{documents['train']} documents to train on, {documents['heldout']} held out"
+    if both:
+        return CheckResult(False, f"{message}; {len(both)} clusters are in both, {min(both)} first; wanted: none")
+    expected = documents.total() * artifact.config["heldout_fraction"] >= EXPECTED_HELDOUT
+    if expected and not all(sides.values()):
+        return CheckResult(False, f"{message}; wanted: some on both sides")
+    return CheckResult(True, f"{message}; no cluster on both sides", dict(documents))
+
+
+def _kept(artifact: Artifact, name: str) -> list[str]:
+    table = ledger.read_verdicts(artifact.path(name), ["doc_id", "kept"])
+    ids: list[str] = table["doc_id"].filter(table["kept"]).to_pylist()
+    return ids
+
+
+def _difference(wanted: Sequence[str], found: Sequence[str], what: str) -> str:
+    """What is wrong with the ids found; empty: they are the wanted ones, in their order."""
+    if list(wanted) == list(found):
+        return ""
+    missing, extra = Counter(wanted) - Counter(found), Counter(found) - Counter(wanted)
+    if not missing and not extra:
+        return f"{len(found)} {what} in another order"
+    some = ", ".join(sorted(missing | extra)[:3])
+    return f"{missing.total()} {what} are missing, {extra.total()} are too many or twice ({some} …)"
+
+
+def _documents(artifact: Artifact) -> Iterator[ledger.Document]:
+    for name in artifact.names("text/"):
+        yield from ledger.documents(artifact.path(name))
+
+
+def _fates(steps: Mapping[str, Artifact], ids: pa.Array) -> dict[str, tuple[str, str]]:
+    """Where and why each document was dropped; ("", "") for one that every step kept."""
+    fates: dict[str, tuple[str, str]] = {}
+    for step, artifact in steps.items():
+        for name in artifact.names("verdicts/"):
+            table = ledger.read_verdicts(artifact.path(name), ["doc_id", "kept", "reason"])
+            for row in table.filter(pc.is_in(table["doc_id"], ids)).to_pylist():
+                fates[row["doc_id"]] = ("", "") if row["kept"] else (step, row["reason"])
+    return fates
+
+
+def _texts(steps: Mapping[str, Artifact], ids: pa.Array) -> dict[str, str]:
+    """The latest text of each document that ever had one."""
+    texts: dict[str, str] = {}
+    for step in WITH_TEXT:
+        for name in steps[step].names("text/"):
+            table = pq.read_table(steps[step].path(name), columns=["doc_id", "text"], partitioning=None)
+            for row in table.filter(pc.is_in(table["doc_id"], ids)).to_pylist():
+                texts.setdefault(row["doc_id"], row["text"])
+    return texts
+
+
+def _problems(
+    canary: Mapping[str, Any], fates: Mapping[str, tuple[str, str]], texts: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """(URL, what is wrong) of one canary. An empty reason in its fate means that it survives."""
+    url, doc_id = canary["url"], canary["doc_id"]
+    wanted = (canary["step"], canary["reason"]) if canary["reason"] else ("", "")
+    if doc_id not in fates:
+        yield url, "no step has judged it"
+    elif fates[doc_id] != wanted:
+        step, reason = fates[doc_id]
+        wish = f"dropped by {wanted[0]} as {wanted[1]}" if wanted[1] else "kept to the end"
+        yield url, f"{f'dropped by {step} as {reason}' if reason else 'kept to the end'}; wanted: {wish}"
+    for text in _list(canary.get("must_contain")):
+        if text not in texts.get(doc_id, ""):
+            yield url, "its text lacks what it must contain"
+    for text in _list(canary.get("must_not_contain")):
+        if text in texts.get(doc_id, ""):
+            yield url, "its text holds what it must not contain"
+
+
+def _list(value: str | Sequence[str] | None) -> list[str]:
+    """One text, several, or none."""
+    if not value:
+        return []
+    return [value] if isinstance(value, str) else list(value)
