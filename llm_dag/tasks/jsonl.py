@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from llm_dag.store.errors import StoreError
+
+SURROGATE = re.compile("[\\ud800-\\udfff]")
 
 
 class BadFile(StoreError):
@@ -27,6 +30,8 @@ def parse_object(text: str, path: Path, line: int) -> dict[str, Any]:
         raise bad_line(path, line, f"no JSON ({error})", "one JSON object a line") from None
     if not isinstance(value, dict):
         raise bad_line(path, line, f"a JSON {type(value).__name__}", "one JSON object a line")
+    if "\\ud" in text.lower() and SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+        raise bad_line(path, line, "half of a surrogate pair", "Unicode text, which can be written again")
     return value
 
 
@@ -35,7 +40,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     with path.open("rb") as stream:
         for number, raw in enumerate(stream, start=1):
             try:
-                text = raw.decode("utf-8").strip()
+                text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
             except UnicodeDecodeError as error:
                 raise bad_line(path, number, f"bytes that are not UTF-8 ({error.reason})", "UTF-8 text") from None
             if text:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llm_dag.conversations.dialogue import fault, normal
 from llm_dag.conversations.reading import load_handwritten, read_files
@@ -77,11 +80,33 @@ def test_a_hand_written_fault_names_file_and_line(tmp_path: Path) -> None:
         load_handwritten(written(tmp_path, good, {**good, "subject": "other"}))
 
 
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["user", "assistant", "system"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["role", "content", "x"]), inner),
+    max_leaves=12,
+)
+
+
+@given(json_values)
+def test_any_json_is_judged_and_what_passes_is_well_formed(value: Any) -> None:
+    if fault(value) == "":
+        roles = [message["role"] for message in value]
+        assert roles[-1] == "assistant"
+        assert all(first != second for first, second in pairwise(roles))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    path.write_text(json.dumps({"messages": [USER, ASSISTANT]}), encoding="utf-8-sig")
+    assert len(read_files([str(path)])[0]) == 1
+
+
 def test_bad_lines_of_a_user_are_skipped_and_noted(tmp_path: Path) -> None:
-    name = written(tmp_path, {"messages": [USER, ASSISTANT]}, "{", {"messages": [USER]}, {"messages": "x", "kind": 1})
+    good = {"messages": [USER, ASSISTANT]}
+    name = written(tmp_path, good, "{", {"messages": [USER]}, {**good, "kind": 1}, {**good, "subject": "\ud800"})
     conversations, skipped = read_files([name])
     assert [(one.subject, one.kind, one.where) for one in conversations] == [("hi", "file", "talk.jsonl:1")]
-    assert [bad.where for bad in skipped] == ["talk.jsonl:2", "talk.jsonl:3", "talk.jsonl:4"]
+    assert [bad.where for bad in skipped] == ["talk.jsonl:2", "talk.jsonl:3", "talk.jsonl:4", "talk.jsonl:5"]
 
 
 def test_a_file_without_conversations_is_an_error(tmp_path: Path) -> None:
