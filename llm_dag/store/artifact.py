@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import shutil
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from llm_dag.store.canonical import digest
 from llm_dag.store.errors import Corrupt, StoreError
 from llm_dag.store.files import Files, fetched
 from llm_dag.store.manifest import Entry, InputRef, Manifest
@@ -16,7 +22,9 @@ WHOLE = "_"  # the folder of the one partition of an unpartitioned asset
 
 
 def place(asset: str, partition: str | None, recipe: str) -> str:
-    """Where an artifact lies in its store."""
+    """Where an artifact lies in its store. Raises StoreError for a partition that cannot name a folder."""
+    if partition is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", partition):
+        raise StoreError(f"{asset}: the partition {partition!r} names a folder; wanted letters, digits, '.', '_', '-'")
     return f"{asset}/{partition or WHOLE}/{recipe}"
 
 
@@ -92,7 +100,7 @@ class Artifact:
         return self._entry(DATA + name)
 
     def path(self, name: str) -> Path:
-        """A local path of a file of `data/`. Raises StoreError if the artifact has no such file, Corrupt if it is gone."""
+        """A local path of a file of `data/`. Raises StoreError if there is no such file, Corrupt if it is gone."""
         return self._local(self._entry(DATA + name))
 
     def record_path(self, name: str) -> Path:
@@ -102,13 +110,18 @@ class Artifact:
     def folder(self, prefix: str = "") -> Path:
         """The local folder that holds the files under `prefix`, for readers that want a folder (a tokenizer, a model).
 
-        Every file is looked up first; they must lie in one folder, as they do where nothing is shared.
+        Every file is looked up first. Where they do not lie in one folder (on an object store, or where files are
+        shared) they are linked into one, which is kept by their names and digests.
         """
-        paths = [self.path(name) for name in self.names(prefix)]
-        depth = {path.parents[len(Path(name).parts) - 1] for path, name in zip(paths, self.names(prefix), strict=True)}
-        if len(depth) != 1:
-            raise StoreError(f"{self.place}: {len(paths)} files under data/{prefix} do not lie in one local folder")
-        return depth.pop() / prefix
+        paths = {name: self.path(name) for name in self.names(prefix)}
+        if not paths:
+            raise StoreError(f"{self.place} holds no files under data/{prefix}")
+        roots = {path.parents[len(Path(name).parts) - 1] for name, path in paths.items()}
+        root = roots.pop()
+        if not roots and all(root / name == path for name, path in paths.items()):
+            return root / prefix
+        key = digest([[name, self.entry(name).digest] for name in paths])
+        return _linked(paths, self._files.workspace / "folders" / key) / prefix
 
     def inputs(self, name: str) -> list[Artifact]:
         """The artifacts that this one was made from, for checks and reports: a step gets its inputs from `Work`."""
@@ -122,7 +135,8 @@ class Artifact:
             for one in above:
                 if one.asset == asset:
                     return one
-            level = [one for one in above if not (one.place in seen or seen.add(one.place))]  # type: ignore[func-returns-value]
+            level = list({one.place: one for one in above if one.place not in seen}.values())
+            seen |= {one.place for one in level}
         raise StoreError(f"{self.place} was not made from any {asset}")
 
     def _entry(self, name: str) -> Entry:
@@ -137,6 +151,26 @@ class Artifact:
         if not path.exists():
             raise Corrupt(f"{self.location}/{entry.path} is gone ({path}); run `llm-dag verify`")
         return path
+
+
+def _linked(paths: Mapping[str, Path], folder: Path) -> Path:
+    """A folder that holds the files under their names. It appears whole or not at all."""
+    if folder.exists():
+        return folder
+    partial = folder.with_name(f".{uuid.uuid4().hex}")
+    try:
+        for name, path in paths.items():
+            target = partial / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(path, target)
+            except OSError:  # another file system
+                shutil.copyfile(path, target)
+        with contextlib.suppress(OSError):  # somebody else has made it meanwhile
+            partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
 
 
 def locate(files: Files, where: str, entry: Entry) -> Path:

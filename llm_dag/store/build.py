@@ -8,28 +8,32 @@ Killed anywhere, this leaves a complete artifact or none, and scratch from which
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from llm_dag.config.compute import Compute
 from llm_dag.progress import Progress
-from llm_dag.store.artifact import DATA, Artifact, place
-from llm_dag.store.canonical import config_values, file_digest
-from llm_dag.store.code_identity import CodeIdentity, edited_since, identify
-from llm_dag.store.errors import CodeChanged, StoreError
+from llm_dag.store.artifact import DATA, WHOLE, Artifact, place
+from llm_dag.store.canonical import identity
+from llm_dag.store.code_identity import CodeIdentity, edited_since
+from llm_dag.store.commit import adopt, commit
+from llm_dag.store.errors import CodeChanged, Corrupt, StoreError
 from llm_dag.store.files import explain
-from llm_dag.store.leases import Holder, Lease, held
-from llm_dag.store.manifest import Entry, InputRef, Manifest
+from llm_dag.store.gate import open_inputs, run_checks
+from llm_dag.store.leases import Holder, held
+from llm_dag.store.manifest import Entry
 from llm_dag.store.recipe import Recipe
 from llm_dag.store.resolve import Resolution, Resolver, State, require_inputs
-from llm_dag.store.step import Step
-from llm_dag.store.store import CheckRecord, Store, now
-from llm_dag.store.witness import commit, process_started, witness
+from llm_dag.store.store import CheckRecord, Store
+from llm_dag.store.witness import process_started, witness
 from llm_dag.store.work import Earlier, Work
+
+__all__ = ["Outcome", "adopt", "materialize", "run_checks"]
 
 
 @dataclass(frozen=True)
@@ -48,24 +52,24 @@ class Outcome:
 
 def materialize(resolver: Resolver, name: str, dump: str | None, compute: Compute, progress: Progress) -> Outcome:
     """Materialize an asset of the resolver's configuration. Raises StoreError with a message for a person."""
-    store, resolution = resolver.store, resolver.resolve(name, dump)
-    step = resolution.step
-    if resolution.state is State.HELD:
-        progress.say(f"{name} is held; it would be rebuilt because {', '.join(resolution.reasons)}")
+    store = resolver.store
     try:
+        resolution = resolver.resolve(name, dump)
+        step = resolution.step
+        if resolution.state is State.HELD:
+            progress.say(f"{name} is held; it would be rebuilt because {', '.join(resolution.reasons)}")
         artifact, state = resolution.artifact, resolution.state
         if artifact is None:
             require_inputs(resolution)
-            for found in resolution.inputs.values():
-                for one in found:
-                    if one.artifact is not None:
-                        store.require(one.artifact, one.step, name)
+            open_inputs(store, resolution, resolver.code)
             artifact, state = _make(resolver, resolution, dump or resolver.root.source.dump, compute, progress)
         if step.held and state is not State.HELD:
             store.hold(name, resolution.request, artifact.recipe)
-        return Outcome(artifact, state, resolution.reasons, run_checks(store, step, artifact))
+        return Outcome(artifact, state, resolution.reasons, run_checks(store, step, artifact, resolver.code))
     except OSError as error:
-        raise explain(error, store.files.url) or error from error
+        if explained := explain(error, store.files.url):
+            raise explained from error
+        raise
 
 
 def _make(
@@ -86,16 +90,17 @@ def _make(
     guard = store.files.workspace / "guards" / where.replace("/", "-")
     with held(store.files, f".leases/{where}.json", guard, waiting) as lease:
         made = store.find(step.name, resolution.partition, recipe.digest)
+        folder = store.scratch(step.name, resolution.partition, recipe.digest)
         if lease is None or made:
             if made is None:
                 raise StoreError(f"{where} vanished while this process waited for it")
+            if lease is not None:  # a run that was killed between its commit and its tidying has left its scratch
+                _discard(folder)
             return made, State.FRESH
-        folder = store.scratch(step.name, resolution.partition, recipe.digest)
         begun = time.monotonic()
         work = _work(resolver, resolution, recipe, dump, compute, progress, folder)
-        _run(step, work, recipe.code)
-        seconds = time.monotonic() - begun
-        artifact = _commit(store, resolution, recipe, work, resolver.node(step, dump), seconds, lease)
+        _run(resolver, resolution, recipe, work)
+        artifact = commit(store, resolution, recipe, work, time.monotonic() - begun, lease)
         _discard(folder)
         return artifact, resolution.state
 
@@ -129,91 +134,36 @@ def _work(
     return work
 
 
-def _run(step: Step, work: Work, code: CodeIdentity) -> None:
-    """Run the step. Raises CodeChanged if its code is not, at the start or at the end, what the recipe names."""
-    started = process_started()
-    if started and (edited := edited_since(code, started)):
+def _run(resolver: Resolver, resolution: Resolution, recipe: Recipe, work: Work) -> None:
+    """Run the step. Raises CodeChanged if its code is not, at the start and at the end, what the recipe names."""
+    step, started = resolution.step, process_started()
+    _require_same_code(resolver, resolution, recipe.code, "before")
+    if started and (edited := edited_since(step.build, recipe.code, started)):
         raise CodeChanged(f"{step.name}: {', '.join(edited)} changed since this process started; run again")
     step.build(work)
-    after = identify(step.build)
+    _require_same_code(resolver, resolution, recipe.code, "while")
+    if identity(work.config, step.node, resolver.store.digests) != recipe.config:
+        raise StoreError(f"{step.name}: a file that {step.node} names changed while the step ran; run again")
+
+
+def _require_same_code(resolver: Resolver, resolution: Resolution, code: CodeIdentity, when: str) -> None:
+    after = resolver.code(resolution.step.build)
     if after != code:
         changed = sorted(
             name for name in {*code.modules, *after.modules} if code.modules.get(name) != after.modules.get(name)
         )
-        raise CodeChanged(f"{step.name}: {', '.join(changed) or 'a distribution'} changed while it ran; run again")
-
-
-def _commit(
-    store: Store, resolution: Resolution, recipe: Recipe, work: Work, node: object, seconds: float, lease: Lease
-) -> Artifact:
-    """Hash what was written, write the manifest last, and publish. The first commit of a recipe wins."""
-    out = work.folder / "out"
-    for kind in ("data", "record"):
-        (out / kind).mkdir(parents=True, exist_ok=True)
-    entries = {entry.path: entry for entry in _hashed(out)} | work.references
-    if not any(path.startswith(DATA) for path in entries):
-        raise StoreError(f"{resolution.name} wrote nothing under data/")
-    manifest = Manifest(
-        asset=resolution.name,
-        partition=resolution.partition,
-        recipe=recipe.digest,
-        recipe_parts=recipe.parts,
-        config=config_values(node),
-        inputs={name: _references(found) for name, found in resolution.inputs.items()},
-        files=dict(sorted(entries.items())),
-        shards=work.shards,
-        metrics={name: work.metrics[name] for name in sorted(work.metrics)},
-        witness=work.witness,
-        commit=commit(Path(__file__).parent),
-        versions={**recipe.code.distributions, "python": recipe.code.python},
-        seconds=round(seconds, 3),
-        finished=now(),
-    )
-    for name, content in manifest.to_files().items():
-        (out / name).write_bytes(content)
-    for path in out.rglob("*"):
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    lease.check()
-    where = place(resolution.name, resolution.partition, recipe.digest)
-    published = store.files.publish(out, where)
-    artifact = store.find(resolution.name, resolution.partition, recipe.digest)
-    if artifact is None:
-        raise StoreError(f"{where}: something that is not an artifact lies there; move it away and run again")
-    if not published and artifact.digest != manifest.digest:
-        _note_difference(store, artifact, manifest)
-    return artifact
+        named = ", ".join(changed) or "a distribution"
+        raise CodeChanged(f"{resolution.name}: code changed {when} it was running: {named}; run again")
 
 
 def _discard(folder: Path) -> None:
-    """Remove a scratch folder, also one that lost the race to commit and has been made read-only."""
-    for path in folder.rglob("*"):
-        if path.is_dir():
-            path.chmod(0o755)
-    shutil.rmtree(folder)
+    """Remove a scratch folder, also one that lost the race to commit and has been made read-only.
 
-
-def _hashed(out: Path) -> list[Entry]:
-    files = sorted(path for path in out.rglob("*") if path.is_file() and path.parent != out)
-    return [Entry(path.relative_to(out).as_posix(), file_digest(path), path.stat().st_size) for path in files]
-
-
-def _references(found: tuple[Resolution, ...]) -> tuple[InputRef, ...]:
-    made = [one.artifact for one in found if one.artifact is not None]
-    return tuple(InputRef(one.asset, one.partition, one.recipe, one.digest) for one in made)
-
-
-def _note_difference(store: Store, artifact: Artifact, other: Manifest) -> None:
-    paths = {*artifact.manifest.files, *other.files}
-    kept, lost = artifact.manifest.files, other.files
-    differing = sorted(
-        path
-        for path in paths
-        if path.startswith(DATA) and (path not in kept or path not in lost or kept[path].digest != lost[path].digest)
-    )
-    store.note_difference(
-        artifact.place,
-        {"digest": other.digest, "files": differing, "witness": other.witness, "finished": other.finished},
-    )
+    The artifact is committed by now: what cannot be removed is rubbish, not a failure.
+    """
+    for path in [item for item in folder.rglob("*") if item.is_dir()]:
+        path.chmod(0o755)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _earlier(store: Store, resolution: Resolution) -> dict[str, Earlier]:
@@ -222,57 +172,19 @@ def _earlier(store: Store, resolution: Resolution) -> dict[str, Earlier]:
     for artifact in store.artifacts(resolution.name, resolution.partition):
         for record in artifact.manifest.shards.values():
             entries = []
-            if not record.key:
-                continue
-            for name in record.files:
+            for name in record.files if record.key else ():
                 entry = artifact.manifest.files[DATA + name]
                 entries.append(dataclasses.replace(entry, url=entry.url or f"{artifact.place}/{entry.path}"))
-            shards[record.key] = Earlier(tuple(entries), record)
+            if record.key and all(_still_there(store, entry) for entry in entries):
+                shards.setdefault(record.key, Earlier(tuple(entries), record))
     return shards
 
 
-def run_checks(
-    store: Store, step: Step, artifact: Artifact, code: Callable[..., CodeIdentity] = identify
-) -> dict[str, CheckRecord]:
-    """Run the checks that have no result yet, or whose own code changed, and record the results."""
-    known = store.checks(artifact)
-    records = {}
-    for check in step.checks:
-        version = code(check.run).digest
-        record = known.get(check.name)
-        if record is None or record.code != version or record.blocking != check.blocking:
-            try:
-                result = check.run(artifact)
-                record = CheckRecord(
-                    check.name, result.passed, check.blocking, result.message, dict(result.numbers), version
-                )
-            except Exception as error:  # a check that breaks has not passed; what broke is its message
-                message = f"the check broke: {type(error).__name__}: {error}"
-                record = CheckRecord(check.name, False, check.blocking, message, {}, version)
-        records[check.name] = record
-    if records != known:
-        store.record_checks(artifact, list(records.values()))
-    return records
-
-
-def adopt(store: Store, artifact: Artifact, recipe: Recipe, who: str, why: str) -> Artifact:
-    """Keep an artifact's bytes under another recipe (after a refactor that changes nothing), recording who and why."""
-    if not why.strip() or not who.strip():
-        raise StoreError(f"adopting {artifact.place} needs a name and a reason")
-    files = {
-        path: dataclasses.replace(entry, url=entry.url or f"{artifact.place}/{path}")
-        for path, entry in artifact.manifest.files.items()
-    }
-    adopted = {"from": artifact.recipe, "who": who, "why": why, "when": now()}
-    manifest = dataclasses.replace(
-        artifact.manifest, recipe=recipe.digest, recipe_parts=recipe.parts, files=files, adopted=adopted
-    )
-    out = store.scratch(artifact.asset, artifact.partition, recipe.digest) / "out"
-    out.mkdir(parents=True)
-    for name, content in manifest.to_files().items():
-        (out / name).write_bytes(content)
-    store.files.publish(out, place(artifact.asset, artifact.partition, recipe.digest))
-    found = store.find(artifact.asset, artifact.partition, recipe.digest)
-    if found is None:
-        raise StoreError(f"{artifact.place} could not be adopted as {recipe.digest}")
-    return found
+def _still_there(store: Store, entry: Entry) -> bool:
+    """Whether the artifact that an entry points into is in the store (somebody may have removed it by hand)."""
+    if "://" in entry.url:
+        return True
+    asset, partition, recipe, *_ = entry.url.split("/")
+    with contextlib.suppress(Corrupt):
+        return store.find(asset, None if partition == WHOLE else partition, recipe) is not None
+    return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import glob
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,7 @@ from llm_dag.config.places import resolve
 from llm_dag.store.errors import StoreError, Unhashable
 
 BLOCK = 1 << 20
+UNSET = "???"  # how a configuration writes a value that nobody has given
 
 
 def canonical_json(value: Any) -> str:
@@ -50,7 +52,7 @@ def content_digest(files: Iterable[tuple[str, str]]) -> str:
 
 def plain(value: Any, key: str) -> Any:
     """`value` as JSON values. Raises Unhashable, naming `key`, for anything that JSON has no one form for."""
-    if value is None or isinstance(value, bool | int | str) and not isinstance(value, Enum):
+    if value is None or (isinstance(value, bool | int | str) and not isinstance(value, Enum)):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -60,7 +62,7 @@ def plain(value: Any, key: str) -> Any:
         return [plain(item, f"{key}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, Mapping):
         for name in value:
-            if not isinstance(name, str):
+            if not isinstance(name, str) or isinstance(name, Enum):
                 raise Unhashable(f"{key}: the key {name!r} is a {type(name).__name__}; keys are strings")
         return {name: plain(item, f"{key}.{name}") for name, item in value.items()}
     raise Unhashable(
@@ -77,18 +79,36 @@ def config_values(node: Any) -> dict[str, Any]:
 
 def identity(node: Any, key: str, digest_of: Callable[[Path], str] = file_digest) -> dict[str, Any]:
     """A schema node as what a recipe holds of it (see the module's text)."""
+    return _node(node, key, lambda value, name: _files(value, name, digest_of))
+
+
+def requested(node: Any, key: str) -> dict[str, Any]:
+    """A schema node as what was asked for: as `identity`, but a path is its text, whatever the files hold by now."""
+    return _node(node, key, plain)
+
+
+def _node(node: Any, key: str, named: Callable[[Any, str], Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for field in dataclasses.fields(node):
         value, name = getattr(node, field.name), f"{key}.{field.name}"
-        if AS_BEFORE in field.metadata and value == field.metadata[AS_BEFORE]:
+        if isinstance(value, str) and value == UNSET:
+            raise Unhashable(f"{name} has no value; give it one in conf/ or on the command line")
+        if AS_BEFORE in field.metadata and plain(value, name) == field.metadata[AS_BEFORE]:
             continue
-        if field.metadata.get(PATH):
-            values[field.name] = _files(value, name, digest_of)
-        elif dataclasses.is_dataclass(value):
-            values[field.name] = identity(value, name, digest_of)
-        else:
-            values[field.name] = plain(value, name)
+        values[field.name] = named(value, name) if field.metadata.get(PATH) else _nested(value, name, named)
     return values
+
+
+def _nested(value: Any, key: str, named: Callable[[Any, str], Any]) -> Any:
+    """A value that may hold further nodes, in lists and mappings too."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _node(value, key, named)
+    if isinstance(value, list | tuple):
+        return [_nested(item, f"{key}[{index}]", named) for index, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        plain(dict.fromkeys(value), key)  # the keys are strings
+        return {name: _nested(item, f"{key}.{name}", named) for name, item in value.items()}
+    return plain(value, key)
 
 
 def _files(value: Any, key: str, digest_of: Callable[[Path], str]) -> Any:
@@ -99,13 +119,17 @@ def _files(value: Any, key: str, digest_of: Callable[[Path], str]) -> Any:
         return [_files(item, f"{key}[{index}]", digest_of) for index, item in enumerate(value)]
     if not isinstance(value, str):
         raise Unhashable(f"{key}: a path is a string, not a {type(value).__name__}")
-    return [[name, digest_of(path)] for name, path in named_files(value, key)]
+    try:
+        return [[name, digest_of(path)] for name, path in named_files(value, key)]
+    except OSError as error:
+        raise StoreError(f"{key}={value}: cannot be read ({error})") from error
 
 
 def named_files(value: str, key: str) -> list[tuple[str, Path]]:
     """(name, path) of every file that a path, a folder or a glob names, sorted by name.
 
-    The name is relative to the folder that was named, so moving a folder changes nothing.
+    The name is relative to the folder that was named (of a glob: to its part before the first wildcard), so moving a
+    folder changes nothing.
     """
     path = resolve(value)
     if path.is_file():
@@ -113,7 +137,8 @@ def named_files(value: str, key: str) -> list[tuple[str, Path]]:
     if path.is_dir():
         found = sorted(item for item in path.rglob("*") if item.is_file())
         return [(item.relative_to(path).as_posix(), item) for item in found]
+    fixed = list(itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
     matched = sorted(Path(item) for item in glob.glob(str(path), recursive=True) if Path(item).is_file())
     if not matched:
         raise StoreError(f"{key}={value}: no such file or folder, and no file matches it (looked for {path})")
-    return [(item.name, item) for item in matched]
+    return [(item.relative_to(Path(*fixed)).as_posix(), item) for item in matched]

@@ -1,16 +1,16 @@
 """The identity of a step's code: what its behaviour can depend on, and nothing else.
 
-It is the normalised syntax (no comments, docstrings, formatting or positions) of the step's function and of every
-`llm_dag` module that import statements reach from it, those inside functions too, except `config`, `store` and
-`progress` (schemas hold no behaviour, and the store's own format has a version of its own); the versions of the
-distributions that these modules import; and Python's minor version. Reading is by source file: nothing is imported.
+It is the normalised syntax (no comments, docstrings, formatting or positions) of the step's function, of the names of
+its file that it uses, and of every `llm_dag` module that import statements reach from there, those inside functions
+too, except `config`, `store` and `progress` (schemas hold no behaviour, and the store's own format has a version of its
+own); the versions of the distributions that these modules import; and Python's minor version. Reading is by source
+file: nothing is imported.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
-import hashlib
 import importlib.metadata
 import inspect
 import sys
@@ -21,11 +21,13 @@ from typing import Any
 
 from llm_dag.store.canonical import digest
 from llm_dag.store.errors import StoreError
+from llm_dag.store.syntax import Parsed, names_used, parsed, syntax_digest
 
 PACKAGE = "llm_dag"
 EXCLUDED = ("llm_dag.config", "llm_dag.store", "llm_dag.progress")
 BANNED = {"importlib", "runpy", "imp", "pkgutil"}
 ALLOWED = {"importlib.metadata", "importlib.resources"}
+HIDING = {"__import__", "import_module"}
 
 
 @dataclass(frozen=True)
@@ -42,43 +44,79 @@ class CodeIdentity:
 
 
 def identify(step: Callable[..., Any], source: Path | None = None) -> CodeIdentity:
-    """The code identity of a step's function. `source` is the folder of the package (default: where it is installed)."""
+    """The code identity of a step's function. `source` is the package's folder (default: where it is installed)."""
     root = source or Path(__file__).resolve().parent.parent
-    tree = _function(step)
-    modules = {f"{step.__module__}:{step.__qualname__}": _syntax(tree)}
     outside: set[str] = set()
-    waiting = [_ours(tree, step.__module__, root, outside)]
-    seen: set[str] = set()
+    modules: dict[str, str] = {}
+    waiting = []
+    for name, tree in _used_of_file(step):
+        modules[name] = syntax_digest(tree)
+        waiting += _ours(tree, step.__module__, root, outside)
     while waiting:
-        for name in waiting.pop():
-            if name in seen:
-                continue
-            seen.add(name)
-            parsed = _parsed(_source(name, root), _source(name, root).stat().st_mtime_ns)
-            modules[name] = parsed.syntax
-            waiting.append(_ours(parsed.tree, name, root, outside))
+        name = waiting.pop()
+        if name not in modules:
+            found = _read(_source(name, root))
+            modules[name] = found.syntax
+            waiting += _ours(found.tree, name, root, outside)
     return CodeIdentity(
         dict(sorted(modules.items())), _versions(outside), f"{sys.version_info.major}.{sys.version_info.minor}"
     )
 
 
-def edited_since(identity: CodeIdentity, started: float, source: Path | None = None) -> list[str]:
+def edited_since(step: Callable[..., Any], identity: CodeIdentity, started: float) -> list[str]:
     """Modules of an identity that this process has loaded and whose files are newer than `started` (Unix time)."""
-    root = source or Path(__file__).resolve().parent.parent
-    loaded = [name for name in identity.modules if name in sys.modules]
-    return [name for name in loaded if _source(name, root).stat().st_mtime > started]
+    loaded = {name: getattr(sys.modules.get(name), "__file__", None) for name in identity.modules}
+    files = {**loaded, step.__module__: inspect.getsourcefile(step)}
+    return sorted(name for name, file in files.items() if file and _changed(Path(file)) > started)
 
 
-def _function(step: Callable[..., Any]) -> ast.AST:
-    """The syntax of a function, found by name in its file as it is now (line numbers may have moved)."""
-    file = inspect.getsourcefile(step)
+def _changed(path: Path) -> float:
+    """When a file got its bytes: a file that was moved here with an old date counts as new."""
+    status = path.stat()
+    return max(status.st_mtime, status.st_ctime)
+
+
+def _read(path: Path) -> Parsed:
+    try:
+        return parsed(path.read_bytes(), str(path))
+    except SyntaxError as error:
+        raise StoreError(f"{path}, line {error.lineno}: not Python ({error.msg})") from error
+
+
+def _used_of_file(step: Callable[..., Any]) -> Iterator[tuple[str, ast.AST]]:
+    """The syntax of a function and of what it uses of its own file, each named `module:name`.
+
+    A module-level function, class or value that the function names enters too, and what that one names, and so on.
+    """
+    file = inspect.getsourcefile(step) if hasattr(step, "__code__") else None
     if file is None:
-        raise StoreError(f"{step.__qualname__}: a step is a function in a file; this one has none")
-    node: ast.AST = _parsed(Path(file), Path(file).stat().st_mtime_ns).tree
-    for part in step.__qualname__.replace("<locals>.", "").split("."):
+        raise StoreError(f"{step!r}: a step or check is a function in a file; this one has none")
+    if step.__closure__:
+        raise StoreError(
+            f"{file}: {step.__qualname__} uses {', '.join(step.__code__.co_freevars)} of the function around it, "
+            "which no code identity can see; make it a function of a module, and put values into the configuration"
+        )
+    module = _read(Path(file)).tree
+    function = _named(module, step.__qualname__, file)
+    yield f"{step.__module__}:{step.__qualname__}", function
+    defined = _definitions(module)
+    waiting, seen = sorted(names_used(function)), {step.__qualname__}
+    while waiting:
+        name = waiting.pop()
+        if name in defined and name not in seen:
+            seen.add(name)
+            for part, tree in enumerate(defined[name]):
+                yield f"{step.__module__}:{name}" + (f"#{part}" if part else ""), tree
+                waiting += sorted(names_used(tree))
+
+
+def _named(module: ast.Module, qualname: str, file: str) -> ast.AST:
+    """A function, found by name in its file as it is now (line numbers may have moved)."""
+    node: ast.AST = module
+    for part in qualname.replace("<locals>.", "").split("."):
         inner = [item for item in ast.walk(node) if isinstance(item, _NAMED) and item.name == part and item is not node]
         if not inner:
-            raise StoreError(f"{file}: {step.__qualname__} is no longer there")
+            raise StoreError(f"{file}: there is no function {qualname}; a step or check is a function with a name")
         node = inner[-1]
     return node
 
@@ -86,46 +124,32 @@ def _function(step: Callable[..., Any]) -> ast.AST:
 _NAMED = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
 
 
-@dataclass(frozen=True)
-class _Parsed:
-    tree: ast.Module
-    syntax: str
+def _definitions(module: ast.Module) -> dict[str, list[ast.AST]]:
+    """The statements of a module's top level (of its `if` and `try` too) by the names that they bind."""
+    bound: dict[str, list[ast.AST]] = {}
+    waiting: list[ast.AST] = list(module.body)
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                one = ast.copy_location(_only(node, alias), node)
+                bound.setdefault((alias.asname or alias.name).split(".")[0], []).append(one)
+        elif isinstance(node, _NAMED):
+            bound.setdefault(node.name, []).append(node)
+        elif isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While | ast.ExceptHandler):
+            waiting += [item for item in ast.iter_child_nodes(node) if isinstance(item, ast.stmt | ast.ExceptHandler)]
+        elif isinstance(node, ast.stmt):
+            for item in ast.walk(node):
+                if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store):
+                    bound.setdefault(item.id, []).append(node)
+    return bound
 
 
-@functools.lru_cache(maxsize=1024)
-def _parsed(path: Path, modified: int) -> _Parsed:
-    tree = ast.parse(path.read_text("utf-8"), filename=str(path))
-    return _Parsed(tree, _syntax(tree))
-
-
-def _syntax(tree: ast.AST) -> str:
-    """The digest of a tree without docstrings and positions."""
-    return hashlib.sha256(ast.dump(_WithoutDocstrings().visit(_copied(tree))).encode()).hexdigest()
-
-
-def _copied(tree: ast.AST) -> ast.AST:
-    return ast.parse(ast.unparse(tree))
-
-
-class _WithoutDocstrings(ast.NodeTransformer):
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        super().generic_visit(node)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                node.decorator_list = [item for item in node.decorator_list if not _declares_step(item)]
-        return node
-
-
-def _declares_step(decorator: ast.expr) -> bool:
-    """`@step(...)` says where a step stands in the graph; its group, owners and checks are not its behaviour."""
-    return isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name) and decorator.func.id == "step"
+def _only(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> ast.Import | ast.ImportFrom:
+    """An import statement with one of its names, so that importing another name changes nothing."""
+    if isinstance(node, ast.Import):
+        return ast.Import([alias])
+    return ast.ImportFrom(node.module, [alias], node.level)
 
 
 def _ours(tree: ast.AST, module: str, root: Path, outside: set[str]) -> list[str]:
@@ -140,11 +164,12 @@ def _ours(tree: ast.AST, module: str, root: Path, outside: set[str]) -> list[str
             )
         if top != PACKAGE:
             outside.add(top)
-        elif not _excluded(name) and (resolved := _module(name, root)) and not _excluded(resolved):
-            found.append(resolved)
+        else:
+            found += [one for one in _modules(name, root) if not _excluded(one)]
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id == "__import__":
-            raise StoreError(f"{module}, line {node.lineno}: __import__ hides code from the step's identity")
+        hiding = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+        if hiding in HIDING:
+            raise StoreError(f"{module}, line {node.lineno}: {hiding} hides code from the step's identity")  # type: ignore[attr-defined]
     return found
 
 
@@ -164,27 +189,28 @@ def _imports(tree: ast.AST, module: str) -> Iterator[tuple[str, int]]:
                 yield f"{node.module}.{alias.name}", node.lineno
 
 
-def _module(name: str, root: Path) -> str | None:
-    """The longest prefix of a dotted name that is a module or package of ours (empty packages are left out)."""
+def _modules(name: str, root: Path) -> list[str]:
+    """The modules that importing a dotted name runs: each prefix that is a file of ours and not empty."""
     parts = name.split(".")
-    for length in range(len(parts), 1, -1):
-        candidate = ".".join(parts[:length])
-        path = _source(candidate, root)
-        if path.exists():
-            return candidate if path.stat().st_size else None
-    return None
+    candidates = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+    files = [(candidate, _source(candidate, root)) for candidate in candidates]
+    return [candidate for candidate, path in files if path.is_file() and path.stat().st_size]
 
 
 def _source(name: str, root: Path) -> Path:
+    """The file of a module. As for Python, a package goes before a module, a folder without `__init__.py` does not."""
     path = root.joinpath(*name.split(".")[1:])
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    package = path / "__init__.py"
+    return package if package.is_file() or path == root else path.with_suffix(".py")
 
 
 def _versions(outside: set[str]) -> dict[str, str]:
-    """The distributions that hold the imported top-level packages, and their versions."""
+    """The distributions that hold the imported top-level packages, and their versions; absent ones count as absent."""
     packages = _packages()
-    names = {name for top in outside - sys.stdlib_module_names for name in packages.get(top, ())}
-    return {name: importlib.metadata.version(name) for name in sorted(names)}
+    versions: dict[str, str] = {}
+    for top in sorted(outside - sys.stdlib_module_names):
+        versions |= {name: importlib.metadata.version(name) for name in packages.get(top, ())} or {top: "not installed"}
+    return dict(sorted(versions.items()))
 
 
 @functools.cache

@@ -1,7 +1,8 @@
 """Where a store's bytes lie: a local folder, or any fsspec URL.
 
 Both kinds offer the same few operations over names relative to the store's root. Writing a small file is atomic;
-`create` succeeds for one caller only; `publish` makes a finished folder appear, its manifest last.
+`create` succeeds for one caller only; `publish` makes a finished folder appear, its manifest last. `staged` says where
+the bytes of a folder will lie once it is published as `name`: the manifest says so too, wherever that is.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import hashlib
 import os
 import shutil
 import tempfile
+import uuid
 from pathlib import Path
 from typing import Any, Protocol
 
-from llm_dag.store.canonical import file_digest
+from llm_dag.store.canonical import BLOCK, file_digest
 from llm_dag.store.errors import Corrupt, StoreError
 
 MANIFEST = "manifest.json"
@@ -34,7 +36,9 @@ class Files(Protocol):
     def delete(self, name: str) -> None: ...
     def names(self, folder: str) -> list[str]: ...
     def local(self, name: str, digest: str) -> Path: ...
-    def publish(self, folder: Path, name: str) -> bool: ...
+    def hashed(self, name: str) -> str: ...
+    def staged(self, name: str) -> str: ...
+    def publish(self, folder: Path, name: str, staged: str) -> bool: ...
 
 
 def open_files(url: str) -> Files:
@@ -71,6 +75,7 @@ class LocalFiles:
                 os.fsync(stream.fileno())
             os.chmod(partial, 0o644)
             os.replace(partial, path)
+            _sync(path.parent)
         finally:
             Path(partial).unlink(missing_ok=True)
 
@@ -100,7 +105,14 @@ class LocalFiles:
     def local(self, name: str, digest: str) -> Path:
         return self.root / name
 
-    def publish(self, folder: Path, name: str) -> bool:
+    def hashed(self, name: str) -> str:
+        """The digest of a file's bytes as they are now."""
+        return file_digest(self.root / name)
+
+    def staged(self, name: str) -> str:
+        return name
+
+    def publish(self, folder: Path, name: str, staged: str) -> bool:
         """Move a finished folder to `name`. False: somebody else's is there already."""
         target = self.root / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +131,8 @@ class LocalFiles:
 class RemoteFiles:
     """An fsspec filesystem. Publishing uploads every file and creates the manifest last.
 
-    Object stores have no rename of folders; what a killed upload leaves has no manifest, so it is not an artifact.
+    Object stores have no rename of folders; what a killed upload leaves has no manifest, so it is not an artifact. Each
+    upload has a folder of its own, so that one which lost the race cannot overwrite the files of the one that won.
     Files are read through a local cache by digest, and the digest is checked on arrival.
     """
 
@@ -149,8 +162,15 @@ class RemoteFiles:
     def create(self, name: str, content: bytes) -> bool:
         try:
             self._fs.pipe_file(self._at(name), content, mode="create")
-        except FileExistsError:
-            return False
+        except OSError as error:
+            # S3 says "precondition failed" (EINVAL here), or "conflict" (EBUSY) to one of two at once; and a request
+            # that was sent again after a lost answer is refused although its first copy was written
+            if not isinstance(error, FileExistsError) and error.errno not in (errno.EINVAL, errno.EBUSY):
+                raise
+            try:
+                return self.read(name) == content
+            except FileNotFoundError:
+                raise error from None
         return True
 
     def delete(self, name: str) -> None:
@@ -169,11 +189,23 @@ class RemoteFiles:
     def local(self, name: str, digest: str) -> Path:
         return fetched(self._fs, self._at(name), digest, self.workspace / "cache")
 
-    def publish(self, folder: Path, name: str) -> bool:
+    def hashed(self, name: str) -> str:
+        """The digest of a file's bytes as they are now, not as they are cached."""
+        hasher = hashlib.sha256()
+        with self._fs.open(self._at(name), "rb") as stream:
+            while block := stream.read(BLOCK):
+                hasher.update(block)
+        return hasher.hexdigest()
+
+    def staged(self, name: str) -> str:
+        return f"{name}/{uuid.uuid4().hex[:12]}"
+
+    def publish(self, folder: Path, name: str, staged: str) -> bool:
         for path in sorted(item for item in folder.rglob("*") if item.is_file()):
             relative = path.relative_to(folder).as_posix()
             if relative != MANIFEST:
-                self._fs.put_file(str(path), self._at(f"{name}/{relative}"))
+                beside = path.parent == folder  # a part of the manifest
+                self._fs.put_file(str(path), self._at(f"{name if beside else staged}/{relative}"))
         published = self.create(f"{name}/{MANIFEST}", (folder / MANIFEST).read_bytes())
         if published:
             shutil.rmtree(folder)
@@ -181,17 +213,18 @@ class RemoteFiles:
 
 
 def fetched(filesystem: Any, path: str, digest: str, cache: Path) -> Path:
-    """A local copy of a remote file, kept under its digest. Raises Corrupt if the bytes are others."""
-    target = cache / digest
+    """A local copy of a remote file, kept under its digest and name. Raises Corrupt if the bytes are others."""
+    target = cache / digest / path.rsplit("/", 1)[-1]
     if target.exists():
         return target
-    cache.mkdir(parents=True, exist_ok=True)
-    partial = cache / f".{digest}.{os.getpid()}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{uuid.uuid4().hex}")
     try:
         filesystem.get_file(path, str(partial))
         found = file_digest(partial)
         if found != digest:
             raise Corrupt(f"{path}: its manifest says sha256 {digest}, its bytes have {found}")
+        partial.chmod(0o444)
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
@@ -207,7 +240,10 @@ def _sync(path: Path) -> None:
 
 
 def explain(error: OSError, store: str) -> StoreError | None:
-    """What a full disk or a read-only store means to a person; None if the error is of another kind."""
+    """What a full disk or a read-only store means to a person; None if the error is of another kind.
+
+    An error of a write names no file, only one of opening does; the store's own place stands in.
+    """
     place = error.filename or store
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
         return StoreError(f"the disk that holds {place} is full; free some space or set compute.store, then run again")

@@ -1,8 +1,10 @@
 """Leases: who is making a recipe right now.
 
-A lease is a small file that one process creates and renews. Its holder is known by host, boot, process id and the
-process's start, so on the same host a dead holder is seen at once; elsewhere a lease is stale a minute after its last
-heartbeat. On one host the scratch folder is also locked (`flock`), which the kernel releases however a process ends.
+A lease is a small file that one process creates and renews. Its holder is known by host, boot (with the space of
+process ids), process id and the process's start, so in the same place a dead holder is seen at once. Elsewhere a lease
+is stale when its heartbeat has been watched for a minute and stood still; its date alone proves little, because clocks
+differ and hosts share names. On one host the recipe is also locked (`flock`), which the kernel releases however a
+process ends.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from llm_dag.store.errors import LeaseLost
 from llm_dag.store.files import Files
 
 STALE_SECONDS = 60.0
+OLD_SECONDS = 600.0  # no two clocks of one store are ten minutes apart: such a lease need not be watched
 HEARTBEAT_SECONDS = 10.0
 POLL_SECONDS = 0.25
 
@@ -59,14 +62,25 @@ def process_start(pid: int) -> str:
     return "" if state in "ZX" else fields[18]
 
 
-def is_stale(holder: Holder, now: float) -> bool:
-    """Whether a lease's holder is gone."""
-    if holder.host == socket.gethostname():
-        if holder.boot != _boot():
-            return True
-        if Path("/proc/self/stat").exists():
-            return process_start(holder.pid) != holder.started
-    return now - holder.heartbeat > STALE_SECONDS
+def is_stale(holder: Holder, now: float, unchanged: float = 0.0) -> bool:
+    """Whether a lease's holder is gone; `unchanged` is for how many seconds the lease was watched and stood still."""
+    if (holder.host, holder.boot) == (socket.gethostname(), _boot()) and holder.started:
+        return process_start(holder.pid) != holder.started
+    return unchanged > STALE_SECONDS or now - holder.heartbeat > OLD_SECONDS
+
+
+class _Watch:
+    """For how long a lease has stood still, by this process's own clock."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[str, float] | None = None
+        self._since = 0.0
+
+    def unchanged(self, holder: Holder) -> float:
+        now = time.monotonic()
+        if (holder.token, holder.heartbeat) != self._seen:
+            self._seen, self._since = (holder.token, holder.heartbeat), now
+        return now - self._since
 
 
 class Lease:
@@ -98,7 +112,7 @@ class Lease:
                 self._files.write(self._name, dataclasses.replace(self._holder, heartbeat=time.time()).to_bytes())
             except LeaseLost:
                 return
-            except OSError:  # a full disk or a lost network: the next beat tries again, and `check` guards the commit
+            except Exception:  # full disk, lost network, whatever the remote client raises: `check` guards the commit
                 continue
 
 
@@ -126,8 +140,8 @@ def held(files: Files, name: str, guard: Path, waiting: Callable[[Holder | None]
                 yield None
                 return
             time.sleep(POLL_SECONDS)
-        me = this_process()
-        while not _taken(files, name, me):
+        me, watch = this_process(), _Watch()
+        while not _taken(files, name, me, watch):
             if waiting(read_holder(files, name)):
                 yield None
                 return
@@ -147,12 +161,12 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _taken(files: Files, name: str, me: Holder) -> bool:
+def _taken(files: Files, name: str, me: Holder, watch: _Watch) -> bool:
     """Create the lease, or take over a stale one. Processes of one host do this under the guard's lock."""
     if files.create(name, me.to_bytes()):
         return True
     current = read_holder(files, name)
-    if current is None or not is_stale(current, time.time()):
+    if current is None or not is_stale(current, time.time(), watch.unchanged(current)):
         return False
     files.write(name, me.to_bytes())
     after = read_holder(files, name)  # two hosts may take over at once: the last to write is the holder
@@ -160,7 +174,8 @@ def _taken(files: Files, name: str, me: Holder) -> bool:
 
 
 def _boot() -> str:
+    """Names the running system and, since containers number their processes apart, the space of process ids."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return ""

@@ -6,7 +6,10 @@ Parquet file beside it, whose digest the manifest holds.
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
+import functools
+import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -18,7 +21,6 @@ from llm_dag.store.errors import Corrupt
 
 SCHEMA = 1
 INLINE = 10_000
-ENTRIES = "entries.parquet"
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Manifest:
     finished: str
     adopted: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """The content digest: names and bytes under `data/`."""
         return content_digest((path, entry.digest) for path, entry in self.files.items() if path.startswith("data/"))
@@ -79,21 +81,23 @@ class Manifest:
     def bytes(self) -> int:
         return sum(entry.bytes for entry in self.files.values())
 
-    def to_files(self) -> dict[str, bytes]:
+    def to_files(self) -> dict[str, builtins.bytes]:
         """The files that hold this manifest, `manifest.json` among them."""
         values = dataclasses.asdict(self)
         entries = [dataclasses.asdict(entry) for entry in self.files.values()]
         extra = {}
         if len(entries) > INLINE:
-            extra[ENTRIES] = _entries_to_parquet(entries)
-            values["files"] = {"in": ENTRIES, "count": len(entries)}
+            content = _entries_to_parquet(entries)
+            name = entries_name(content)
+            extra[name] = content
+            values["files"] = {"in": name, "count": len(entries)}
         else:
             values["files"] = entries
         values = {"schema": SCHEMA, "content_digest": self.digest, **values}
         return {**extra, "manifest.json": (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()}
 
     @staticmethod
-    def from_bytes(content: bytes, where: str, entries: bytes | None = None) -> Manifest:
+    def from_bytes(content: builtins.bytes, where: str, entries: builtins.bytes = b"") -> Manifest:
         """Read a manifest. Raises Corrupt, naming `where`, if it is not one or contradicts itself."""
         try:
             values = json.loads(content)
@@ -102,7 +106,9 @@ class Manifest:
                 raise Corrupt(f"{where}: manifest schema {schema}; this version reads {SCHEMA}")
             rows = values["files"]
             if isinstance(rows, dict):
-                rows = _entries_from_parquet(entries or b"")
+                if entries_name(entries) != rows["in"]:
+                    raise Corrupt(f"{where}: {rows['in']} holds other bytes than its name says")
+                rows = _entries_from_parquet(entries)
             values["files"] = {row["path"]: Entry(**row) for row in rows}
             values["inputs"] = {
                 name: tuple(InputRef(**reference) for reference in references)
@@ -113,16 +119,24 @@ class Manifest:
                 for name, shard in values["shards"].items()
             }
             manifest = Manifest(**values)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Corrupt(f"{where}: not a manifest ({type(error).__name__}: {error})") from error
         if manifest.digest != stated:
             raise Corrupt(f"{where}: its entries have the content digest {manifest.digest}, it states {stated}")
         return manifest
 
 
-def needs_entries(content: bytes) -> bool:
-    """Whether a manifest's entries lie in a file of their own."""
-    return isinstance(json.loads(content).get("files"), dict)
+def entries_in(content: bytes) -> str:
+    """The name of the file beside a manifest that holds its entries; "" if they are inline, or it is no manifest."""
+    try:
+        return str(json.loads(content)["files"]["in"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def entries_name(content: bytes) -> str:
+    """The name says what the file holds, so that a manifest cannot be read with the entries of another one."""
+    return f"entries-{hashlib.sha256(content).hexdigest()[:16]}.parquet"
 
 
 def _entries_to_parquet(entries: list[dict[str, Any]]) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 
 from llm_dag.config.source import source_from
 from llm_dag.store.artifact import Artifact
-from llm_dag.store.canonical import config_values, digest, identity
+from llm_dag.store.canonical import digest, identity, requested
 from llm_dag.store.code_identity import CodeIdentity, identify
 from llm_dag.store.errors import MissingInput, StoreError
 from llm_dag.store.recipe import Recipe, differences
@@ -69,12 +69,13 @@ class Resolver:
         self.store = store
         self.graph = graph
         self.root = root
+        self.code = code  # as it is now; what was resolved is remembered
         self._source_from = source_from
         self._code = functools.cache(code)
         self._resolved: dict[tuple[str, str], Resolution] = {}
 
     def resolve(self, name: str, dump: str | None = None) -> Resolution:
-        """The state of an asset; `dump` is the partition, or for unpartitioned assets the dump in whose run they are."""
+        """The state of an asset; `dump` is the partition, or of an unpartitioned asset the dump in whose run it is."""
         dump = dump or self.root.source.dump
         key = (name, dump)
         if key not in self._resolved:
@@ -108,9 +109,9 @@ class Resolver:
         if artifact:
             return found
         reasons = self._reasons(step, partition, code, config, inputs)
-        if step.held and (kept := self.store.holder_of(step.name, request)):
-            if held := self.store.find(step.name, partition, kept):
-                return dataclasses.replace(found, state=State.HELD, artifact=held, reasons=reasons)
+        kept = self.store.holder_of(step.name, request) if step.held else None
+        if kept and (held := self.store.find(step.name, partition, kept)):
+            return dataclasses.replace(found, state=State.HELD, artifact=held, reasons=reasons)
         if recipe is None:
             waits = sorted({one.name for each in inputs.values() for one in each if not one.artifact})
             if reasons:  # its own code, config or a known input differ: stale whatever the others yield
@@ -147,7 +148,7 @@ class Resolver:
             key = f"{one.name} {at}"
             if key in asked:
                 return
-            asked[key] = config_values(self.node(one, at))
+            asked[key] = requested(self.node(one, at), one.node)
             for item in one.inputs:
                 spread = self.graph[item.asset].partitioned and not one.partitioned and item.dumps
                 for each in self.dumps(item) if spread else [at]:
@@ -185,7 +186,7 @@ def require_inputs(resolution: Resolution) -> None:
     """Raises MissingInput, naming what to build first."""
     missing = sorted({one.name for found in resolution.inputs.values() for one in found if one.artifact is None})
     if missing:
-        first = resolution.inputs[missing[0]][0]
+        first = next(one for one in resolution.inputs[missing[0]] if one.artifact is None)
         where = f" of the dump {first.partition}" if first.partition else ""
         raise MissingInput(
             f"{resolution.name} opens {', '.join(missing)}, not made yet with this configuration{where}; "

@@ -73,7 +73,16 @@ class Graph(Mapping[str, Step]):
     """The steps by name, each after its inputs. Raises StoreError for a missing input or a circle."""
 
     def __init__(self, steps: Iterable[Step]) -> None:
-        waiting = {step.name: step for step in steps}
+        waiting: dict[str, Step] = {}
+        for step in steps:
+            if step.name in waiting:
+                raise StoreError(f"two steps are named {step.name}")
+            names = [item.asset for item in step.inputs]
+            if doubled := sorted({name for name in names if names.count(name) > 1}):
+                raise StoreError(f"{step.name} opens {', '.join(doubled)} twice")
+            if lost := [item.via for item in step.inputs if item.via and item.via not in names]:
+                raise StoreError(f"{step.name} opens an input via {lost[0]}, which is not among its inputs")
+            waiting[step.name] = step
         self._steps: dict[str, Step] = {}
         while waiting:
             ready = [step for step in waiting.values() if all(item.asset in self._steps for item in step.inputs)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import getpass
@@ -10,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from llm_dag.store.artifact import Artifact, place
+from llm_dag.store.artifact import WHOLE, Artifact, place
 from llm_dag.store.digests import FileDigests
 from llm_dag.store.errors import BlockedInput, Corrupt, StoreError
 from llm_dag.store.files import MANIFEST, Files, open_files
-from llm_dag.store.manifest import ENTRIES, InputRef, Manifest, needs_entries
+from llm_dag.store.manifest import InputRef, Manifest, entries_in
 from llm_dag.store.step import Step
 
 CHECKS = "checks.json"
@@ -51,11 +52,15 @@ class Store:
             except (FileNotFoundError, NotADirectoryError):
                 return None
             named = f"{self.files.url}/{where}/{MANIFEST}"
+            beside = entries_in(content)
             try:
-                entries = self.files.read(f"{where}/{ENTRIES}") if needs_entries(content) else None
-            except (ValueError, AttributeError) as error:
-                raise Corrupt(f"{named}: not JSON ({error})") from error
-            self._manifests[where] = Manifest.from_bytes(content, named, entries)
+                entries = self.files.read(f"{where}/{beside}") if beside else b""
+            except FileNotFoundError as error:
+                raise Corrupt(f"{named}: {beside}, which holds its entries, is gone") from error
+            manifest = Manifest.from_bytes(content, named, entries)
+            if (manifest.asset, manifest.partition, manifest.recipe) != (asset, partition, recipe):
+                raise Corrupt(f"{named}: it is the manifest of {manifest.asset} {manifest.partition} {manifest.recipe}")
+            self._manifests[where] = manifest
         return Artifact(self.files, self._manifests[where], self.open_reference)
 
     def open_reference(self, reference: InputRef) -> Artifact:
@@ -65,23 +70,34 @@ class Store:
             raise StoreError(
                 f"{place(reference.asset, reference.partition, reference.recipe)} is no longer in the store"
             )
+        if found.digest != reference.digest:
+            raise StoreError(f"{found.place} holds {found.digest}, not {reference.digest} as when it was opened")
         return found
 
     def artifacts(self, asset: str, partition: str | None) -> list[Artifact]:
-        """Every committed artifact of an asset's partition, by the time of its commit: for reports and explanations."""
-        recipes = self.files.names(place(asset, partition, "").rstrip("/"))
-        found = [artifact for recipe in recipes if (artifact := self.find(asset, partition, recipe))]
-        return sorted(found, key=lambda one: one.manifest.finished)
+        """Every committed artifact of an asset's partition, by the time of its commit: for reports and explanations.
 
-    def everything(self) -> list[Artifact]:
-        """Every committed artifact of the store."""
+        One whose manifest cannot be read explains nothing and is left out; `verify` names it.
+        """
+        found = []
+        for recipe in self.files.names(place(asset, partition, "").rstrip("/")):
+            with contextlib.suppress(Corrupt):
+                if artifact := self.find(asset, partition, recipe):
+                    found.append(artifact)
+        return sorted(found, key=lambda one: (one.manifest.finished, one.recipe))
+
+    def places(self) -> list[tuple[str, str | None, str]]:
+        """(asset, partition, recipe) of everything that lies where an artifact would."""
         return [
-            artifact
+            (asset, None if partition == WHOLE else partition, recipe)
             for asset in self.files.names("")
             for partition in self.files.names(asset)
             for recipe in self.files.names(f"{asset}/{partition}")
-            if (artifact := self.find(asset, None if partition == "_" else partition, recipe))
         ]
+
+    def everything(self) -> list[Artifact]:
+        """Every committed artifact of the store. Raises Corrupt rather than leaving one out."""
+        return [artifact for where in self.places() if (artifact := self.find(*where))]
 
     def scratch(self, asset: str, partition: str | None, recipe: str) -> Path:
         """The local folder in which a recipe is made."""
@@ -107,7 +123,7 @@ class Store:
         if check not in known:
             raise StoreError(f"{artifact.place} has no check {check}; it has {', '.join(sorted(known)) or 'none'}")
         row = {"check": check, "who": who or getpass.getuser(), "why": why, "when": now()}
-        rows = [*self.acceptances(artifact).values(), row]
+        rows = [*self._rows(f"{artifact.place}/{ACCEPTANCES}"), row]
         self._write_rows(f"{artifact.place}/{ACCEPTANCES}", rows)
 
     def refusals(self, artifact: Artifact, step: Step) -> list[str]:
@@ -142,14 +158,22 @@ class Store:
         return recipe
 
     def hold(self, asset: str, request: str, recipe: str) -> None:
+        """Keep a recipe's artifact for a request until it is released."""
+        if self.holder_of(asset, request) == recipe:
+            return
         self.files.write(f".holds/{asset}/{request}.json", json.dumps({"recipe": recipe, "since": now()}).encode())
 
     def release(self, asset: str, request: str) -> None:
+        """Let a held asset be rebuilt for a request."""
         self.files.delete(f".holds/{asset}/{request}.json")
 
     def register_dump(self, dump: str, source: Mapping[str, Any]) -> None:
         """Remember how a dump is crawled, so that its artifacts are found when another dump is configured."""
-        self.files.write(f".dumps/{dump}.json", (json.dumps(source, indent=1, sort_keys=True) + "\n").encode())
+        place("dump", dump, "")
+        content = (json.dumps(source, indent=1, sort_keys=True) + "\n").encode()
+        name = f".dumps/{dump}.json"
+        if not self.files.exists(name) or self.files.read(name) != content:
+            self.files.write(name, content)
 
     def dump_source(self, dump: str) -> dict[str, Any]:
         """The `source` node with which a dump was crawled. Raises StoreError for a dump that is not known."""

@@ -51,10 +51,9 @@ class Shard:
     def write(self, kind: str, suffix: str = ".parquet") -> Path:
         """Where to write the shard's file of a kind."""
         name = f"{kind}/{self.name}{suffix}"
-        self.written.append(name)
-        path = self._out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+        if name not in self.written:
+            self.written.append(name)
+        return _made(self._out, name)
 
 
 @dataclass
@@ -93,22 +92,22 @@ class Work:
 
     def data(self, name: str) -> Path:
         """Where to write a file of what the artifact is."""
-        return _made(self.folder / "out" / "data" / name)
+        return _made(self.folder / "out" / "data", name)
 
     def record(self, name: str) -> Path:
         """Where to write a log, a timing, a plot, a sample."""
-        return _made(self.folder / "out" / "record" / name)
+        return _made(self.folder / "out" / "record", name)
 
     def scratch(self, name: str) -> Path:
         """Where to keep state that survives a kill and is never committed."""
-        return _made(self.folder / "state" / name)
+        return _made(self.folder / "state", name)
 
     def reference(self, name: str, url: str, digest: str, size: int) -> None:
         """A file of `data/` that stays where it is."""
         self.references[DATA + name] = Entry(DATA + name, digest, size, url)
 
     def declare_shard(self, name: str, files: Sequence[str], metrics: Mapping[str, float] | None = None) -> None:
-        """Name a shard that was written outside `map_shards` (by a source, by a global step), and its files of `data/`."""
+        """Name a shard that was written outside `map_shards` (by a source, by a global step), and its files."""
         self.shards[name] = ShardRecord("", tuple(files), dict(metrics or {}))
 
     def map_shards(
@@ -119,25 +118,32 @@ class Work:
     ) -> None:
         """Make every shard of the first input in `reads`; take unchanged ones from an earlier artifact.
 
-        A shard's key is code, config, `extra(name)` and the digests of the files that it may open. A shard that an
+        A shard's key is code, config, its name, the digests of the files that it may open, and of the inputs that are
+        not in `reads` either `extra(name)`, which then speaks for all of them, or their digests. A shard that an
         interrupted run finished is kept. Counts are summed into `metrics`.
         """
         names = self.input(next(iter(reads))).shards
         earlier = self.earlier_shards()
+        apart = set() if extra else self.input_artifacts.keys() - reads.keys()
+        whole = {name: [one.digest for one in self.inputs(name)] for name in sorted(apart)}
         totals: Counter[str] = Counter()
         reused = 0
         self.progress.start(self.asset, len(names), "shards")
         for done, name in enumerate(names, 1):
             beyond = extra(name) if extra else None
             opened = self._opened(name, reads)
-            key = digest(
-                [self.shard_basis, beyond, sorted([asset, kind, e.digest] for (asset, kind), e in opened.items())]
-            )
-            if key in earlier and earlier[key].record.files == tuple(self._renamed(earlier[key], name)):
+            files = sorted([asset, kind, entry.digest] for (asset, kind), entry in opened.items())
+            key = digest([self.shard_basis, name, beyond, whole, files])
+            note, out = self.scratch(f"shards/{name}.json"), self.folder / "out" / "data"
+            if (finished := _finished(note, key, out)) is not None:
+                self.shards[name] = finished
+            elif key in earlier:
+                _forget(note, out)
                 self.references |= {entry.path: entry for entry in earlier[key].entries}
                 self.shards[name] = earlier[key].record
                 reused += 1
             else:
+                _forget(note, out)
                 self.shards[name] = self._judged(judge, name, key, beyond, opened)
             totals.update(self.shards[name].metrics)
             self.progress.update(done)
@@ -151,10 +157,6 @@ class Work:
                 opened[asset, kind] = self.input(asset).entry(f"{kind}/{name}.parquet")
         return opened
 
-    def _renamed(self, earlier: Earlier, name: str) -> list[str]:
-        """A shard is shared under its own name only: the names of its files are part of the content digest."""
-        return [path for path in earlier.record.files if Path(path).name.split(".")[0] == name]
-
     def _judged(
         self,
         judge: Callable[[Shard], Mapping[str, float] | None],
@@ -163,10 +165,7 @@ class Work:
         extra: Any,
         opened: Mapping[tuple[str, str], Entry],
     ) -> ShardRecord:
-        note = self.scratch(f"shards/{name}.json")
-        out = self.folder / "out" / "data"
-        if (finished := _finished(note, key, out)) is not None:
-            return finished
+        note, out = self.scratch(f"shards/{name}.json"), self.folder / "out" / "data"
         paths = {(asset, kind): self.input(asset).path(f"{kind}/{name}.parquet") for asset, kind in opened}
         shard = Shard(name, self.config, extra, paths, out)
         counts = dict(judge(shard) or {})
@@ -178,16 +177,26 @@ class Work:
         return ShardRecord(key, files, counts)
 
     def clear_outputs(self) -> None:
-        """Remove what an interrupted run wrote, but for finished shards and state."""
+        """Remove what an interrupted run wrote, but for finished shards and state.
+
+        A run that was stopped while it committed leaves files and folders read-only.
+        """
         kept = {path for note in (self.folder / "state" / "shards").glob("*.json") for path in _noted(note)}
         out = self.folder / "out"
-        for path in sorted(out.rglob("*"), reverse=True):
-            if path.is_file() and path.relative_to(out).as_posix().removeprefix("data/") not in kept:
+        for path in [item for item in out.rglob("*") if item.is_dir()]:
+            path.chmod(0o755)
+        for path in [item for item in out.rglob("*") if not item.is_dir()]:
+            if path.relative_to(out).as_posix().removeprefix("data/") in kept:
+                path.chmod(0o644)
+            else:
                 path.unlink()
         shutil.rmtree(out / "record", ignore_errors=True)
 
 
-def _made(path: Path) -> Path:
+def _made(folder: Path, name: str) -> Path:
+    if name.startswith("/") or {"", ".", ".."} & set(name.split("/")):
+        raise StoreError(f"{name!r} is no name of a file below {folder.name}/")
+    path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -197,6 +206,14 @@ def _noted(note: Path) -> list[str]:
         return list(json.loads(note.read_text())["files"])
     except (ValueError, KeyError):
         return []
+
+
+def _forget(note: Path, out: Path) -> None:
+    """Remove what an interrupted run made of a shard that is not the one wanted."""
+    if note.exists():
+        for path in _noted(note):
+            (out / path).unlink(missing_ok=True)
+        note.unlink()
 
 
 def _finished(note: Path, key: str, out: Path) -> ShardRecord | None:

@@ -1,0 +1,53 @@
+"""The gate of checks: run those that have no result by their present code, and refuse inputs that have not passed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from llm_dag.store.artifact import Artifact
+from llm_dag.store.code_identity import CodeIdentity, identify
+from llm_dag.store.resolve import Resolution
+from llm_dag.store.step import Check, Step
+from llm_dag.store.store import CheckRecord, Store
+
+
+def open_inputs(store: Store, resolution: Resolution, code: Callable[..., CodeIdentity] = identify) -> None:
+    """Raises BlockedInput if a blocking check of an input, by its present code, has neither passed nor been accepted.
+
+    A run that was killed after its commit has left its artifact unchecked: it is checked here.
+    """
+    for found in resolution.inputs.values():
+        for one in found:
+            if one.artifact is not None:
+                run_checks(store, one.step, one.artifact, code)
+                store.require(one.artifact, one.step, resolution.name)
+
+
+def run_checks(
+    store: Store, step: Step, artifact: Artifact, code: Callable[..., CodeIdentity] = identify
+) -> dict[str, CheckRecord]:
+    """Run the checks that have no result yet, or whose own code changed, and record the results."""
+    known = store.checks(artifact)
+    records = {}
+    for check in step.checks:
+        version = code(check.run).digest
+        record = known.get(check.name)
+        if record is None or record.code != version or record.blocking != check.blocking:
+            record = _run(check, artifact, version)
+        records[check.name] = record
+    if records != known:
+        store.record_checks(artifact, list(records.values()))
+    return records
+
+
+def _run(check: Check, artifact: Artifact, version: str) -> CheckRecord:
+    try:
+        result = check.run(artifact)
+        numbers = {name: float(value) for name, value in result.numbers.items()}
+        shown = {name: value for name, value in numbers.items() if math.isfinite(value)}
+        lost = "".join(f"; {name} is {numbers[name]}" for name in sorted(numbers.keys() - shown.keys()))
+        passed, message = bool(result.passed), result.message + lost
+    except Exception as error:  # a check that breaks has not passed; what broke is its message
+        passed, message, shown = False, f"the check broke: {type(error).__name__}: {error}", {}
+    return CheckRecord(check.name, passed, check.blocking, message, shown, version)
