@@ -26,7 +26,7 @@ def parse_object(text: str, path: Path, line: int) -> dict[str, Any]:
     """One line as a JSON object. Raises BadFile for anything else."""
     try:
         value = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise bad_line(path, line, f"no JSON ({error})", "one JSON object a line") from None
     if not isinstance(value, dict):
         raise bad_line(path, line, f"a JSON {type(value).__name__}", "one JSON object a line")

@@ -34,6 +34,8 @@ def test_items_are_numbered_within_their_task(tmp_path: Path) -> None:
     [
         ("{", "no JSON"),
         ("[1]", "a JSON list"),
+        ('{"task": ' + "9" * 5000 + "}", "no JSON"),
+        ("[" * 100_000, "no JSON"),
         ({**GOOD, "task": ""}, '"task"'),
         ({"task": "t", "answer": "a"}, '"question"'),
         ({"task": "t", "question": "q"}, '"answer"'),
