@@ -1,0 +1,198 @@
+"""Step 2: the main text of each page, without navigation and boilerplate; one paragraph a line.
+
+`trafilatura` prefers precision and skips comments, as FineWeb does, and never compares documents with each other (its
+deduplication would make the text depend on the order). `resiliparse` is some twenty times as fast and as good for
+training (DCLM, Li et al. 2024, table 4). A page is bounded in bytes, in nesting and in time. Records are read by one seek
+each; the page index holds the digest of every payload, so a shard's key covers what is read.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from llm_dag.curation import warc
+from llm_dag.curation.decoding import BodyError, decoded, to_text
+from llm_dag.ledger import TextWriter, VerdictWriter, kept_rows, read_verdicts
+from llm_dag.store.artifact import Artifact
+from llm_dag.store.errors import Corrupt
+from llm_dag.store.work import Shard, Work
+
+SCORES = {
+    "html_bytes": pa.int64(),
+    "text_chars": pa.int64(),
+    "encoding": pa.string(),
+    "undecodable": pa.int64(),
+}
+COLUMNS = ["doc_id", "url", "date", "warc", "offset", "length", "charset", "encodings", "payload_digest"]
+DEEPEST = 400  # nested elements; parsers recurse, and real pages stay under a hundred
+_TAG = re.compile(r"<(/?)([a-zA-Z][\w:-]*)[^<>]*?(/?)>")
+_UNNESTED = frozenset(  # void elements, and those that the next one of their kind closes
+    [
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "param",
+        "source",
+        "track",
+        "wbr",
+        "html",
+        "head",
+        "body",
+        "p",
+        "li",
+        "td",
+        "th",
+        "tr",
+        "dt",
+        "dd",
+        "option",
+        "optgroup",
+        "thead",
+        "tbody",
+        "tfoot",
+        "colgroup",
+        "rp",
+        "rt",
+    ]
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+class TooSlow(Exception):
+    """A page took longer than its time."""
+
+
+def build(work: Work) -> None:
+    """Extract the text of every page that the URL filter kept."""
+    pages = work.input("raw_pages")
+    extract = extractor(work.config.extractor)
+
+    def judge(shard: Shard) -> dict[str, int]:
+        verdicts, texts = VerdictWriter(SCORES), TextWriter()
+        for page in _kept(shard):
+            reason, text, scores = _extracted(page, _payload(pages, page), shard.config, extract)
+            if not reason:
+                texts.add(page["doc_id"], page["url"], page["date"], text)
+            verdicts.add(page["doc_id"], page["row"], reason=reason, **scores)
+        texts.write(shard.write("text"))
+        counts = verdicts.write(shard.write("verdicts"))
+        return counts | {"text_characters": texts.characters}
+
+    work.map_shards(judge, reads={"raw_pages": "pages", "url_filtered": "verdicts"})
+
+
+def _kept(shard: Shard) -> Iterator[dict[str, Any]]:
+    judged = pq.read_table(shard.read("raw_pages"), columns=COLUMNS, partitioning=None)
+    verdicts = shard.read("url_filtered")
+    rows = kept_rows(judged, read_verdicts(verdicts, ["doc_id", "row", "kept"]), str(verdicts))
+    for batch in rows.to_batches(max_chunksize=1_000):
+        yield from batch.to_pylist()
+
+
+def _payload(pages: Artifact, page: dict[str, Any]) -> bytes:
+    """The stored body of a page. Raises Corrupt if it is not the one that was indexed."""
+    path: Path = pages.path(page["warc"])
+    capture = warc.fetch(path, page["offset"], page["length"])
+    sha1 = hashlib.sha1(capture.payload, usedforsecurity=False).digest()
+    if f"sha1:{base64.b32encode(sha1).decode()}" != page["payload_digest"]:
+        raise Corrupt(
+            f"{path}: the record at byte {page['offset']} is not the one that was indexed; run raw_pages again"
+        )
+    return capture.payload
+
+
+def _extracted(
+    page: dict[str, Any], payload: bytes, config: Any, extract: Callable[[str], str]
+) -> tuple[str, str, dict[str, Any]]:
+    """(reason, text, scores) of one page; the reason is empty for a page with text."""
+    scores: dict[str, Any] = {}
+    try:
+        body = decoded(payload, page["encodings"], config.max_html_bytes)
+        scores["html_bytes"] = len(body)
+        html, scores["encoding"], scores["undecodable"] = to_text(body, page["charset"])
+        if depth(html) > DEEPEST:
+            return "html_too_deep", "", scores
+        with limited(config.timeout_seconds):
+            text = clean(extract(html))
+    except BodyError as error:
+        return error.reason, "", scores
+    except TooSlow:
+        return "extraction_timeout", "", scores
+    except (ValueError, TypeError, AttributeError, RecursionError, AssertionError, LookupError):
+        return "extraction_failed", "", scores  # the extractors' own defects on broken pages
+    scores["text_chars"] = len(text)
+    return ("" if text else "no_text"), text, scores
+
+
+def extractor(name: str) -> Callable[[str], str]:
+    """The extractor by its name, warmed up: its first call must not pay for imports out of a page's time."""
+    extract = {"trafilatura": _trafilatura, "resiliparse": _resiliparse}[name]
+    extract("<html><body><article><p>A page with one sentence, to warm up.</p></article></body></html>")
+    return extract
+
+
+def _trafilatura(html: str) -> str:
+    from trafilatura import extract
+
+    return extract(html, favor_precision=True, include_comments=False, deduplicate=False) or ""
+
+
+def _resiliparse(html: str) -> str:
+    from resiliparse.extract.html2text import extract_plain_text
+
+    return extract_plain_text(html, main_content=True, alt_texts=False, comments=False)
+
+
+def clean(text: str) -> str:
+    """Text without control characters and surrogates, its lines without trailing blanks, at most one line empty in a row."""
+    text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    lines = (line.rstrip() for line in text.split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def depth(html: str) -> int:
+    """How deep elements that must be closed are nested, at most; an estimate from tags alone, in one pass."""
+    deepest = level = 0
+    for closing, name, alone in _TAG.findall(html):
+        if alone or name.lower() in _UNNESTED:
+            continue
+        level = max(0, level - 1) if closing else level + 1
+        deepest = max(deepest, level)
+    return deepest
+
+
+@contextlib.contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise TooSlow inside the block after `seconds`. Signals reach the main thread only; elsewhere size alone bounds."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def ring(number: int, frame: object) -> None:
+        raise TooSlow
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
