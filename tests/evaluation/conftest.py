@@ -16,10 +16,8 @@ import pytest
 from llm_dag.store.artifact import Artifact, place
 from llm_dag.store.files import LocalFiles
 from llm_dag.store.manifest import Entry, InputRef, Manifest
-from llm_dag.tokenization.split_patterns import split_pattern
+from llm_dag.tokenization.tokenizer import train, write
 from llm_dag.tokenization.vocabulary import Vocabulary
-
-MERGES = (b"th", b"the", b" a", b" the", b"in", b"ing", b"er", b"re", b"on", b"jo", b"join")
 
 
 class Shelf:
@@ -82,19 +80,30 @@ def shelf(tmp_path: Path) -> Shelf:
 
 
 @pytest.fixture(scope="session")
-def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
-    """Every byte and a few merges."""
-    tokens = [bytes([byte]) for byte in range(256)] + list(MERGES)
-    return Vocabulary(split_pattern("gpt2"), tokens, tmp_path_factory.mktemp("vocabulary"))
+def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer with every byte and a few merges."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    words = [
+        "the thing that is another thing",
+        "join the string and return the rest",
+        "Question: What is it? Answer: the",
+    ]
+    write(train(iter([words * 20]), "gpt2", 300), lambda name: folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vocabulary(tokenizer_folder: Path) -> Vocabulary:
+    return Vocabulary.load(tokenizer_folder)
 
 
 def token_arrays(
-    shelf: Shelf, vocabulary: Vocabulary, train: Sequence[str], heldout: Sequence[str], dump: str = "dump-1"
+    shelf: Shelf, vocabulary: Vocabulary, training: Sequence[str], heldout: Sequence[str], dump: str
 ) -> Artifact:
     """An artifact `token_arrays` with one shard."""
     rows: list[dict[str, Any]] = []
     files: dict[str, bytes | pa.Table] = {}
-    for split, texts in (("train", train), ("heldout", heldout)):
+    for split, texts in (("train", training), ("heldout", heldout)):
         ids: list[int] = []
         for number, text in enumerate(texts):
             encoded = [*vocabulary.encode(text), vocabulary.end_of_text]
@@ -120,7 +129,7 @@ def token_arrays(
 def arrays_of(shelf: Shelf, vocabulary: Vocabulary) -> Any:
     """Makes `token_arrays` of (train texts, held-out texts)."""
 
-    def make(train: Sequence[str], heldout: Sequence[str], dump: str = "dump-1") -> Artifact:
-        return token_arrays(shelf, vocabulary, train, heldout, dump)
+    def make(training: Sequence[str], heldout: Sequence[str], dump: str = "dump-1") -> Artifact:
+        return token_arrays(shelf, vocabulary, training, heldout, dump)
 
     return make
