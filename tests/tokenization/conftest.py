@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from llm_dag.ledger import TextWriter, document_id
 from llm_dag.store.digests import file_digest
@@ -18,6 +19,10 @@ from llm_dag.tokenization.vocabulary import Vocabulary
 SENTENCE = (
     "the path of a file is joined to os.path.join and returns str; don't RAISE ValueError über naïve 日本語 42 2026"
 )
+
+# A slow machine is no failure.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def sentences(count: int, seed: int = 0) -> list[str]:
