@@ -95,11 +95,14 @@ def listed_members(lines: Sequence[str], owner: Owner) -> Iterator[Description]:
 
 
 def first_sentence(lines: Sequence[str]) -> str:
-    """The first sentence of a paragraph, in one line and with a full stop; empty if the lines hold no paragraph."""
+    """The first sentence of a paragraph, in one line and with a full stop; empty if the lines hold no paragraph.
+
+    A paragraph goes on in the next line only where that begins in lower case.
+    """
     paragraph: list[str] = []
     for line in lines:
-        if not line and paragraph:
-            break
+        if paragraph and not line[:1].islower():
+            break  # a blank line, or the next paragraph where an extractor leaves no blank line between them
         if line:
             paragraph.append(line)
         text = " ".join(" ".join(paragraph).split())

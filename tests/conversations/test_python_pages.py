@@ -121,7 +121,9 @@ def test_names_and_arguments_survive_the_page(module: str, short: str, arguments
         (["Version 3.11 of it is used. Yes."], "Version 3.11 of it is used."),
         (["", "Below a blank line."], "Below a blank line."),
         (["Broken off here", "", "Another paragraph."], "Broken off here."),
+        (["Broken off here", "Another paragraph."], "Broken off here."),
         (["a:", "b", "c", "d", "e"], ""),
+        (["A table:", "Left", "Right"], ""),
         ([], ""),
     ],
 )
