@@ -16,6 +16,7 @@ class Harness:
 
     seed: int = MISSING  # chooses documents and questions, draws bootstrap samples and dreams
     heldout_bytes: int = MISSING  # at most so much held-out text is compressed
+    window: int = MISSING  # tokens that the model reads at once while it compresses: as many as it was trained on
     prime_bytes: int = MISSING  # at most so much training text primes xz; xz takes some 25 bytes of memory for each
     questions: int = MISSING  # at most so many held-out questions, and as many arithmetic problems
     taught_questions: int = MISSING  # at most so many questions of the SFT data, asked for comparison
@@ -32,6 +33,7 @@ class Harness:
 
     def problems(self) -> Iterator[Problem]:
         yield from at_least("heldout_bytes", self.heldout_bytes, 1)
+        yield from at_least("window", self.window, 4)
         yield from within("prime_bytes", self.prime_bytes, 1, 1 << 30)
         yield from at_least("questions", self.questions, 1)
         yield from at_least("taught_questions", self.taught_questions, 0)

@@ -1,12 +1,12 @@
 """Held-out compression: the base model beside xz on exactly the same bytes.
 
 The bytes are the strict lines (`strict_lines.py`) of a sample of held-out documents, each line with the line feed that
-ends it. The model reads a document from `<|endoftext|>` on, in windows that overlap by half the context: a token is
-scored with the document's earlier text before it, at least half a context of it where there is as much. Lines that do
-not count are read but cost nothing, and neither do the `<|endoftext|>` at the end nor the weights. xz alone sees only
-the strict lines, one after the other; primed xz has the training text too. Each has an advantage that the others lack,
-so the notes of the scores say what each has seen. Cost: two passes of the model for each token, two of xz over the
-training text.
+ends it. The model reads a document from `<|endoftext|>` on, in windows of the length that it was trained on, each a
+quarter of a window after the last: a token is scored with the document's earlier text before it, at least three
+quarters of a window where there is as much. Lines that do not count are read but cost nothing, and neither do the
+`<|endoftext|>` at the end nor the weights. xz alone sees only the strict lines, one after the other; primed xz has the
+training text too. Each has an advantage that the others lack, so the notes of the scores say what each has seen. Cost:
+four passes of the model's layers for each token, two of xz over the training text.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def compress(
             f"{len(documents)} held-out documents of {chosen.bytes} bytes have no line that the training text lacks;"
             " raise evaluation.harness.heldout_bytes"
         )
-    rows = list(_rows(model, vocabulary, documents, masks, progress))
+    window = min(config.window, model.shape.context)
+    rows = list(_rows(model, vocabulary, documents, masks, window, progress))
     progress.say(f"xz over {size(len(strict))} of strict lines")
     alone = 8 * xz_bytes(strict) / len(strict)
     prime = heldout.choose(train, config.prime_bytes, config.seed)
@@ -83,7 +84,7 @@ def compress(
     )
     part = f"All {size(prime.bytes)}" if prime.whole else f"{size(prime.bytes)} of the {size(prime.bytes_of_all)}"
     scores = [
-        *_model_scores(rows, alone, config, _seen_by_model(model, train, trained_tokens, sample)),
+        *_model_scores(rows, alone, config, _seen_by_model(window, train, trained_tokens, sample)),
         _xz_score("xz", alone, len(rows), f"Nothing but the strict lines themselves, one after the other ({sample})."),
         _xz_score("xz_primed", primed, len(rows), f"{part} of the training text, in a dictionary that holds it."),
     ]
@@ -91,17 +92,16 @@ def compress(
 
 
 def token_bits(
-    model: Transformer, vocabulary: Vocabulary, documents: Sequence[Sequence[int]]
+    model: Transformer, vocabulary: Vocabulary, documents: Sequence[Sequence[int]], window: int
 ) -> list[NDArray[np.float64]]:
-    """Bits of each token of each document, with the document's own earlier text as context."""
-    context = model.shape.context
-    stride = max(1, context // 2)
+    """Bits of each token of each document after the document's own earlier text, at most `window` tokens of it."""
+    stride = max(1, window // 4)
     prompts, continuations, owners = [], [], []
     for owner, ids in enumerate(documents):
         row = [vocabulary.end_of_text, *ids]
         for start in range(1, len(row), stride):
             scored = row[start : start + stride]
-            prompts.append(row[max(0, start - (context + 1 - len(scored))) : start])
+            prompts.append(row[max(0, start - (window + 1 - len(scored))) : start])
             continuations.append(scored)
             owners.append(owner)
     found: list[list[float]] = [[] for _ in documents]
@@ -115,15 +115,15 @@ def _rows(
     vocabulary: Vocabulary,
     documents: Sequence[heldout.Document],
     masks: Sequence[NDArray[np.bool_]],
+    window: int,
     progress: Progress,
 ) -> Iterator[dict[str, Any]]:
     progress.start("held-out text", sum(len(one.text) for one in documents), "bytes")
     done = 0
     for first in range(0, len(documents), GROUP):
         group = documents[first : first + GROUP]
-        for one, mask, bits in zip(
-            group, masks[first : first + GROUP], token_bits(model, vocabulary, [one.ids for one in group]), strict=True
-        ):
+        found = token_bits(model, vocabulary, [one.ids for one in group], window)
+        for one, mask, bits in zip(group, masks[first : first + GROUP], found, strict=True):
             of_bytes = spread(bits, one.lengths)
             done += len(one.text)
             yield {
@@ -163,9 +163,9 @@ def _xz_score(name: str, value: float, documents: int, note: str) -> Score:
     return Score("heldout_bits_per_byte", name, value, None, None, documents, UNIT, note)
 
 
-def _seen_by_model(model: Transformer, train: TokenArrays, trained_tokens: float | None, sample: str) -> str:
+def _seen_by_model(window: int, train: TokenArrays, trained_tokens: float | None, sample: str) -> str:
     read = "an unrecorded number of" if trained_tokens is None else about(trained_tokens)
     return (
         f"In training, {read} tokens drawn from arrays of {about(len(train))}; while it compresses, the held-out"
-        f" document's own earlier text, at most {model.shape.context} tokens ({sample})."
+        f" document's own earlier text, at most {window} tokens ({sample})."
     )

@@ -29,6 +29,7 @@ from llm_dag.tokenization.vocabulary import Vocabulary
 CONFIG = Harness(
     seed=3,
     heldout_bytes=2_000,
+    window=32,
     prime_bytes=100_000,
     questions=6,
     taught_questions=3,
@@ -104,20 +105,20 @@ def test_bits_of_a_short_document_are_those_of_one_full_pass(vocabulary: Vocabul
     row = torch.tensor([[vocabulary.end_of_text, *ids]])
     with torch.inference_mode():
         logprobs = model(row[:, :-1]).log_softmax(-1).gather(2, row[:, 1:, None])[0, :, 0]
-    found = token_bits(model, vocabulary, [ids])[0]
+    found = token_bits(model, vocabulary, [ids], 32)[0]
     np.testing.assert_allclose(found, -logprobs.numpy() / math.log(2), rtol=1e-4)
 
 
-def test_windows_give_each_token_half_a_context_of_earlier_text(vocabulary: Vocabulary) -> None:
-    """A token's bits are those after some suffix of the text before it that is at least 16 tokens long."""
+def test_windows_give_each_token_three_quarters_of_earlier_text(vocabulary: Vocabulary) -> None:
+    """With a window of 24, a token's bits are those after some 18 to 24 tokens before it, or after all there are."""
     model = tiny(vocabulary, 5)
     ids = vocabulary.encode("The join of another thing, and the rest of it. " * 6)
     row = [vocabulary.end_of_text, *ids]
-    found = token_bits(model, vocabulary, [ids])[0]
+    found = token_bits(model, vocabulary, [ids], 24)[0]
     assert len(found) == len(ids) > 3 * model.shape.context
-    for at in (5, 16, 17, 33, 40, len(ids) - 1):
+    for at in (5, 17, 40, len(ids) - 1):
         possible = []
-        for length in range(min(16, at + 1), min(32, at + 1) + 1):
+        for length in range(min(18, at + 1), min(24, at + 1) + 1):
             context = torch.tensor([row[at + 1 - length : at + 1]])
             with torch.inference_mode():
                 possible.append(-model(context)[0, -1].log_softmax(-1)[row[at + 1]].item() / math.log(2))
