@@ -85,5 +85,19 @@ def render_prompt(conversation: Conversation, vocabulary: Vocabulary) -> list[in
     return [*render(conversation, vocabulary).ids, *_opening("assistant", vocabulary)]
 
 
+def fitting_prompt(conversation: Conversation, vocabulary: Vocabulary, limit: int) -> list[int]:
+    """`render_prompt` in at most `limit` ids: the oldest exchanges are left out whole, the system message stays.
+
+    The last question is never left out, so what is returned may still be longer than `limit`.
+    """
+    messages = conversation.messages
+    first = 1 if messages[0].role == "system" else 0
+    while True:
+        prompt = render_prompt(Conversation(messages), vocabulary)
+        if len(prompt) <= limit or len(messages) <= first + 1:
+            return prompt
+        messages = (*messages[:first], *messages[first + 2 :])
+
+
 def _opening(role: str, vocabulary: Vocabulary) -> list[int]:
     return [vocabulary.im_start, *vocabulary.encode(role), vocabulary.im_sep]

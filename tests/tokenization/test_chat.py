@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from llm_dag.tokenization.chat import ChatError, Conversation, render, render_prompt
+from llm_dag.tokenization.chat import ChatError, Conversation, fitting_prompt, render, render_prompt
 from llm_dag.tokenization.special_tokens import SPECIAL_TOKENS
 from llm_dag.tokenization.vocabulary import Vocabulary
 
@@ -80,6 +80,28 @@ def test_what_is_no_conversation_is_refused(roles: tuple[str, ...]) -> None:
 def test_a_prompt_ends_with_the_user(vocabulary: Vocabulary) -> None:
     with pytest.raises(ChatError, match="assistant"):
         render_prompt(Conversation.of(("user", "a"), ("assistant", "b")), vocabulary)
+
+
+def test_the_oldest_exchanges_are_left_out(vocabulary: Vocabulary) -> None:
+    talk = [
+        ("system", "s"),
+        ("user", "a" * 30),
+        ("assistant", "b" * 30),
+        ("user", "c"),
+        ("assistant", "d"),
+        ("user", "e"),
+    ]
+    whole = render_prompt(Conversation.of(*talk), vocabulary)
+    shorter = render_prompt(Conversation.of(talk[0], *talk[3:]), vocabulary)
+    shortest = render_prompt(Conversation.of(talk[0], talk[5]), vocabulary)
+    for limit, wanted in [
+        (len(whole), whole),
+        (len(whole) - 1, shorter),
+        (len(shorter), shorter),
+        (len(shorter) - 1, shortest),
+        (1, shortest),
+    ]:
+        assert fitting_prompt(Conversation.of(*talk), vocabulary, limit) == wanted
 
 
 def test_the_template_refuses_unknown_roles(peer: Any) -> None:
