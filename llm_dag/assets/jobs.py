@@ -9,7 +9,7 @@ from llm_dag.config.compute import EXECUTORS
 REFRESHED = ("crawl", "curation", "tasks", "tokens")
 
 
-def jobs(dump: str) -> list[dg.UnresolvedAssetJobDefinition]:
+def jobs(dump: str) -> list[Any]:
     """`assistant` (everything), `refresh_data` (one dump), `pretrain` (up to the base model)."""
     tags = {"dagster/partition": dump}
     return [

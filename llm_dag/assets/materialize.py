@@ -1,7 +1,5 @@
 """A step as a Dagster asset: resolves, materializes, and tells Dagster what was really used."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
