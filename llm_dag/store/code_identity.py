@@ -86,7 +86,8 @@ def _read(path: Path) -> Parsed:
 def _used_of_file(step: Callable[..., Any]) -> Iterator[tuple[str, ast.AST]]:
     """The syntax of a function and of what it uses of its own file, each named `module:name`.
 
-    A module-level function, class or value that the function names enters too, and what that one names, and so on.
+    A module-level function, class or value that the function names enters too, and what that one names, and so on;
+    an import of it only, if what it imports has a part in the identity.
     """
     file = inspect.getsourcefile(step) if hasattr(step, "__code__") else None
     if file is None:
@@ -105,7 +106,7 @@ def _used_of_file(step: Callable[..., Any]) -> Iterator[tuple[str, ast.AST]]:
         name = waiting.pop()
         if name in defined and name not in seen:
             seen.add(name)
-            for part, tree in enumerate(defined[name]):
+            for part, tree in enumerate(one for one in defined[name] if not _imports_excluded(one)):
                 yield f"{step.__module__}:{name}" + (f"#{part}" if part else ""), tree
                 waiting += sorted(names_used(tree))
 
@@ -175,6 +176,11 @@ def _ours(tree: ast.AST, module: str, root: Path, outside: set[str]) -> list[str
 
 def _excluded(name: str) -> bool:
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in EXCLUDED)
+
+
+def _imports_excluded(node: ast.AST) -> bool:
+    """Whether a statement only imports what no identity holds (`Work` in an annotation)."""
+    return isinstance(node, ast.ImportFrom) and _excluded(node.module or "")
 
 
 def _imports(tree: ast.AST, module: str) -> Iterator[tuple[str, int]]:
