@@ -1,10 +1,11 @@
 """How text is cut into pieces before BPE; a merge never crosses a cut.
 
-The three patterns accept the same pieces as the encodings of the same name in tiktoken (openai/tiktoken,
+The three patterns cut as the encodings of the same name in tiktoken do (openai/tiktoken,
 `tiktoken_ext/openai_public.py`): `gpt2` for GPT-2, `cl100k` for GPT-4, `o200k` for GPT-4o. They are written without
 possessive quantifiers, because one text has to mean the same to the two engines that read it, Oniguruma (tokenizers)
-and fancy-regex (tiktoken). Where tiktoken has them, giving characters back could never lead to a match, so the pieces
-are the same.
+and fancy-regex (tiktoken); where tiktoken has them, giving characters back could never lead to a match. One case
+differs: white space with a line break at the very end of a text is one piece in tiktoken's cl100k, and two here, as
+everywhere else in a text.
 """
 
 from __future__ import annotations
