@@ -138,7 +138,14 @@ def _states(result: Any) -> dict[str, str]:
 
 def _failures(result: Any) -> list[str]:
     """What went wrong, in the words of the step that failed; a fault of the program says where its trace is."""
-    lines = []
+    lines = [
+        f"{data.asset_key.path[-1]}: its check {data.check_name} failed: {data.description}; if that is as it should be: "
+        f'llm-dag accept {data.asset_key.path[-1]} {data.check_name} --why "…"'
+        for event in result.all_events
+        if event.event_type_value == "ASSET_CHECK_EVALUATION" and not (data := event.asset_check_evaluation_data).passed
+    ]
+    if lines:
+        return lines
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data

@@ -93,9 +93,9 @@ def _composed(overrides: Sequence[str], config_dir: Path | None) -> DictConfig:
     search = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
     with _COMPOSING:
         store = ConfigStore.instance()
-        store.store(name="schema", node=Root)
+        store.store(name="schema", node=Root, replace=True)
         for name, node in SOURCES.items():
-            store.store(group="source", name=f"schema_{name}", node=node)
+            store.store(group="source", name=f"schema_{name}", node=node, replace=True)
         GlobalHydra.instance().clear()
         try:
             with initialize_config_dir(str(shipped("conf"))):

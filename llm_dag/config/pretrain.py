@@ -20,6 +20,7 @@ class Pretrain(Optimisation):
     model: Model = field(default_factory=Model)  # the shape that is trained
     tokens: int = MISSING  # how many are trained on, repeats counted; rounded down to whole batches
     heldout_tokens: int = MISSING  # at most so many held-out tokens are looked at each time
+    max_ratio_to_xz: float = MISSING  # gate: held-out bits per byte over those of xz alone on the same bytes
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
@@ -28,3 +29,5 @@ class Pretrain(Optimisation):
             yield Problem("sequence", self.sequence, f"at most the model's context, {self.model.context}")
         yield from at_least("tokens", self.tokens, self.batch_tokens)
         yield from at_least("heldout_tokens", self.heldout_tokens, self.sequence)
+        if self.max_ratio_to_xz <= 0:
+            yield Problem("max_ratio_to_xz", self.max_ratio_to_xz, "a number above 0")

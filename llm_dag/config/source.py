@@ -29,8 +29,12 @@ class Source:
 class PythonDocs(Source):
     """The documentation inside the running Python, rendered as a site."""
 
-    distributions: list[str] = field(default_factory=list)  # installed distributions to document beside the standard library
-    first: list[str] = field(default_factory=list)  # modules of the standard library that come first when pages are limited
+    distributions: list[str] = field(
+        default_factory=list
+    )  # installed distributions to document beside the standard library
+    first: list[str] = field(
+        default_factory=list
+    )  # modules of the standard library that come first when pages are limited
     max_pages: int = MISSING  # at most so many pages, spread over the subjects; 0: all
     canaries: str = path()  # folder of canary pages and their fates, mixed in; empty: none
 
@@ -50,7 +54,9 @@ class Warc(Source):
         yield from super().problems()
         yield from one_of("kind", self.kind, ("warc",))
         if not self.files:
-            yield Problem("files", self.files, "at least one WARC file, folder or glob, e.g. source.files=[crawl/*.warc.gz]")
+            yield Problem(
+                "files", self.files, "at least one WARC file, folder or glob, e.g. source.files=[crawl/*.warc.gz]"
+            )
 
 
 SOURCES: dict[str, type[Source]] = {"python_docs": PythonDocs, "warc": Warc}
