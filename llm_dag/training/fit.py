@@ -7,6 +7,7 @@ Slurm. What comes back is read from the last checkpoint, so it does not matter w
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 import lightning.pytorch as lightning
 import pyarrow as pa
 import torch.multiprocessing
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from llm_dag.ledger import write_table
@@ -101,7 +103,10 @@ def _train(model: Transformer, run: Run, state: Mapping[str, Any] | None, progre
             use_distributed_sampler=False,
             default_root_dir=run.checkpoints,
         )
-        trainer.fit(training, StepData(run, training.done))
+        try:
+            trainer.fit(training, StepData(run, training.done))
+        except SIGTERMException:  # a SystemExit of code 0, which would look like a finished run
+            raise SystemExit(128 + signal.SIGTERM) from None
 
 
 class _Sender:
