@@ -23,7 +23,7 @@ class Language:
 
     def problems(self) -> Iterator[Problem]:
         yield from at_least("languages", len(self.languages), 1)
-        yield from within("threshold", self.threshold, 0.5, 1.0)  # below a half, two languages could pass
+        yield from within("threshold", self.threshold, 0.0, 1.0)
         yield from at_least("characters", self.characters, 0)
 
 

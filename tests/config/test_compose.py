@@ -23,7 +23,7 @@ RESOLVED = shipped("conf") / "_resolved"
         ("compute.compile=7x", "compute.compile=7x", "allowed is true or false"),
         ("model.heads=3", "model.heads=3", "a divisor of the width"),
         ("pretrain.sequence=100000", "pretrain.sequence=100000", "at most the model's context"),
-        ("curation.language.threshold=2", "curation.language.threshold=2", "from 0.5 to 1"),
+        ("curation.language.threshold=2", "curation.language.threshold=2", "from 0.0 to 1"),
         ("source=nowhere", "source=nowhere", "one of python_docs, warc"),
         ("scale=huge", "scale=huge", "one of ci, cluster, gpu, laptop, node"),
         ("+pretrain.extra=1", "+pretrain.extra=1", "keys are fixed"),
