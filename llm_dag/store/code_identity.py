@@ -27,6 +27,7 @@ PACKAGE = "llm_dag"
 EXCLUDED = ("llm_dag.config", "llm_dag.store", "llm_dag.progress")
 BANNED = {"importlib", "runpy", "imp", "pkgutil"}
 ALLOWED = {"importlib.metadata", "importlib.resources"}
+LOADING_SECONDS = 0.05
 HIDING = {"__import__", "import_module"}
 
 
@@ -64,10 +65,13 @@ def identify(step: Callable[..., Any], source: Path | None = None) -> CodeIdenti
 
 
 def edited_since(step: Callable[..., Any], identity: CodeIdentity, started: float) -> list[str]:
-    """Modules of an identity that this process has loaded and whose files are newer than `started` (Unix time)."""
+    """Modules of an identity that this process has loaded and whose files are newer than `started` (Unix time).
+
+    Processes start by a clock of ten milliseconds; no process has loaded a module of ours before `LOADING_SECONDS`.
+    """
     loaded = {name: getattr(sys.modules.get(name), "__file__", None) for name in identity.modules}
     files = {**loaded, step.__module__: inspect.getsourcefile(step)}
-    return sorted(name for name, file in files.items() if file and _changed(Path(file)) > started)
+    return sorted(name for name, file in files.items() if file and _changed(Path(file)) > started + LOADING_SECONDS)
 
 
 def _changed(path: Path) -> float:

@@ -19,6 +19,7 @@ from llm_dag.config.fields import AS_BEFORE, PATH
 from llm_dag.progress import Silent
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.build import Outcome, materialize
+from llm_dag.store.canonical import named_files
 from llm_dag.store.checks import CheckResult
 from llm_dag.store.resolve import Resolver
 from llm_dag.store.step import Check, Graph, Input, Step
@@ -109,14 +110,16 @@ def judged(work: Work) -> None:
 
 
 def upper(work: Work) -> None:
-    """Text and verdicts: kept pages in capitals."""
+    """Text and verdicts: kept pages in capitals, with the words of a list."""
     work.progress.say(f"ran {work.asset}")
+    listed = named_files(work.config.words, "words") if work.config.words else []
+    words = "".join(path.read_text() for _, path in listed)
 
     def judge(shard: Shard) -> dict[str, int]:
         work.progress.say(f"shard {shard.name}")
         text = shard.read("pages", "pages").read_text()
         kept = shard.read("judged", "verdicts").read_text() == "True"
-        shard.write("text").write_text(text.upper() + shard.config.mark if kept else "")
+        shard.write("text").write_text(text.upper() + shard.config.mark + words if kept else "")
         return {"documents_kept": int(kept)}
 
     work.map_shards(judge, reads={"pages": "pages", "judged": "verdicts"})
