@@ -20,6 +20,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from llm_dag.config import tokenizer as config
 from llm_dag.store.work import Work
 from llm_dag.tokenization.byte_alphabet import token_as_bytes
+from llm_dag.tokenization.chat_template import chat_template
 from llm_dag.tokenization.sample import Sample, draw
 from llm_dag.tokenization.special_tokens import (
     END_OF_TEXT,
@@ -28,7 +29,6 @@ from llm_dag.tokenization.special_tokens import (
     IM_START,
     PAD,
     SPECIAL_TOKENS,
-    chat_template,
 )
 from llm_dag.tokenization.split_patterns import split_pattern
 
