@@ -105,7 +105,9 @@ def emails(text: str) -> Iterator[Span]:
         if before and after:
             local = before[0][::-1].lstrip(".-'/=*#`{|}~^?!&$%+")
             domain = _domain(after[0])
-            if local and domain and not local.endswith(".") and f"{local}@{domain}" != EMAIL:
+            if f"{local}@{domain}".startswith(EMAIL):
+                done = at - len(local) + len(EMAIL)  # replaced before
+            elif local and domain and not local.endswith("."):
                 done = at + 1 + len(domain)
                 yield Span(at - len(local), done, "email", EMAIL)
         at = text.find("@", at + 1)
@@ -134,7 +136,8 @@ def addresses(text: str) -> Iterator[Span]:
 
 def _is_public(number: str) -> bool:
     try:
-        return ipaddress.IPv4Address(number).is_global
+        address = ipaddress.IPv4Address(number)
+        return address.is_global and not address.is_multicast
     except ValueError:  # a part above 255, or with a leading zero
         return False
 
