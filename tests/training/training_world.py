@@ -29,7 +29,7 @@ from llm_dag.tokenization.vocabulary import Vocabulary
 WORDS = "the path of a file is joined to another and then it returns what os.path.join gives for any list of names"
 
 MODEL = Model(
-    width=16, depth=2, heads=2, kv_heads=1, ffn=32, context=32, rope_theta=1e4, norm_eps=1e-5, tie_embeddings=True
+    width=16, depth=2, heads=2, kv_heads=1, ffn=32, context=64, rope_theta=1e4, norm_eps=1e-5, tie_embeddings=True
 )
 SHARED: dict[str, Any] = {
     "sequence": 16,
@@ -46,7 +46,7 @@ SHARED: dict[str, Any] = {
     "seed": 3,
 }
 PRETRAIN = Pretrain(**SHARED, dumps=["one", "two"], model=MODEL, tokens=64 * 12, heldout_tokens=80, max_ratio_to_xz=9.0)
-SFT = Sft(**(SHARED | {"sequence": 32, "learning_rate": 5e-3}), context=32, epochs=2)
+SFT = Sft(**(SHARED | {"sequence": 64, "batch_tokens": 256, "device_tokens": 256}), context=64, epochs=2)
 COMPUTE = Compute(
     store="",
     executor="in_process",
