@@ -153,7 +153,8 @@ def test_one_batch_is_its_accumulated_parts(inputs: Path, base: Work, tmp_path: 
         sft.build(work)
         history = pq.read_table(work.data("history.parquet")).to_pydict()
         losses.append(torch.tensor([history["loss"], history["grad_norm"]]))
-    torch.testing.assert_close(losses[0], losses[1], rtol=2e-4, atol=1e-5)
+    # Muon orthogonalises in bfloat16, which makes more of a difference in the last bit.
+    torch.testing.assert_close(losses[0], losses[1], rtol=1e-2 if optimizer == "muon" else 2e-4, atol=1e-5)
 
 
 def test_a_killed_process_resumes_to_the_same_bytes(taught: Work, inputs: Path, base: Work, tmp_path: Path) -> None:
