@@ -1,12 +1,12 @@
 """Held-out compression: the base model beside xz on exactly the same bytes.
 
 The bytes are the strict lines (`strict_lines.py`) of a sample of held-out documents, each line with the line feed that
-ends it. The model reads a document from `<|endoftext|>` on, in windows of the length that it was trained on, each a
-quarter of a window after the last: a token is scored with the document's earlier text before it, at least three
+ends it. The model reads a document from `<|endoftext|>` on, in windows of the length that it was trained on; after the
+first, each lies a quarter further on. So a token is scored with the document's earlier text before it, at least three
 quarters of a window where there is as much. Lines that do not count are read but cost nothing, and neither do the
 `<|endoftext|>` at the end nor the weights. xz alone sees only the strict lines, one after the other; primed xz has the
 training text too. Each has an advantage that the others lack, so the notes of the scores say what each has seen. Cost:
-four passes of the model's layers for each token, two of xz over the training text.
+at most four passes of the model's layers for each token, two of xz over the training text.
 """
 
 from __future__ import annotations
@@ -95,12 +95,13 @@ def token_bits(
     model: Transformer, vocabulary: Vocabulary, documents: Sequence[Sequence[int]], window: int
 ) -> list[NDArray[np.float64]]:
     """Bits of each token of each document after the document's own earlier text, at most `window` tokens of it."""
-    stride = max(1, window // 4)
+    quarter = max(1, window // 4)
     prompts, continuations, owners = [], [], []
     for owner, ids in enumerate(documents):
         row = [vocabulary.end_of_text, *ids]
-        for start in range(1, len(row), stride):
-            scored = row[start : start + stride]
+        # Up to a whole window, one pass has all earlier text before every token.
+        for start in (1, *range(1 + window, len(row), quarter))[: len(ids)]:
+            scored = row[start : start + (window if start == 1 else quarter)]
             prompts.append(row[max(0, start - (window + 1 - len(scored))) : start])
             continuations.append(scored)
             owners.append(owner)
