@@ -29,7 +29,7 @@ IP = "192.0.2.1"  # RFC 5737: documentation, reaches nobody
 LONGEST_LOCAL, LONGEST_DOMAIN = 64, 255
 LOCAL_REVERSED = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}")
 DOMAIN = re.compile(r"[A-Za-z0-9.-]{1,255}")
-TOP_LEVEL = re.compile(r"[A-Za-z]{2,24}")
+TOP_LEVEL = re.compile(r"[A-Za-z]{2,24}(?=[0-9-]|\Z)")  # extractors run text together: jane@site.org4 Street
 ADDRESS = re.compile(r"(?<![\w.])(?<![A-Za-z][-+])(?<![=<>~!]=)[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?!\w)(?!\.[0-9a-z])")
 BEFORE = 24  # characters before a number in which a word can say that it is no address
 NO_ADDRESS = re.compile(
@@ -122,9 +122,11 @@ def _domain(run: str) -> str:
         labels.append(label.rstrip("-"))
         if label.endswith("-"):
             break
-    while len(labels) > 1 and not TOP_LEVEL.fullmatch(labels[-1]):
+    while len(labels) > 1:
+        if top := TOP_LEVEL.match(labels[-1]):
+            return ".".join([*labels[:-1], top[0]])
         labels.pop()
-    return ".".join(labels) if len(labels) > 1 else ""
+    return ""
 
 
 def addresses(text: str) -> Iterator[Span]:
