@@ -40,7 +40,7 @@ def render(
 ) -> str:
     """The page as HTML."""
     nodes = lineage.trace(roots)
-    stages = funnel.funnel(nodes)
+    stages = funnel.funnel(lineage.trace([base_model]))
     found = read_scores(evaluations.path("scores.parquet"))
     answers = read_rows(evaluations.path("answers.parquet"))
     context = {

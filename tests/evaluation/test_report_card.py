@@ -177,6 +177,21 @@ def test_numbers_are_the_recorded_ones(world: dict[str, Artifact]) -> None:
         assert artifact.digest in text
 
 
+def test_a_step_that_two_lineages_know_is_counted_once(world: dict[str, Artifact], shelf: Any) -> None:
+    """A held model's funnel is its own, also when a later version of a step stands beside it in the report."""
+    newer = shelf.put(
+        "gopher_filtered",
+        {},
+        (world["raw_pages"], world["crawl_listing"]),
+        "dump-1",
+        metrics={"documents_in": 90, "documents_kept": 80, "documents_dropped": 10, "dropped/stop_words": 10},
+    )
+    text = Page(rendered({**world, "newer": newer}, title="Card")).text
+    assert "made from 45 of 100 pages" in text
+    assert "stop words" not in text
+    assert newer.recipe in text
+
+
 def test_what_is_missing_is_called_missing(shelf: Any) -> None:
     base = shelf.put("base_model", {})
     sft = shelf.put("sft_model", {}, (base,))

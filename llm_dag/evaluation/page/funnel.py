@@ -34,10 +34,16 @@ class Stage:
 
 
 def funnel(nodes: list[Node]) -> list[Stage]:
-    """The steps that recorded how many documents they kept, in the order of the lineage."""
+    """The steps of one lineage that recorded how many documents they kept, in its order.
+
+    The whole report may know a step twice (a held model was made from an earlier one); a dump is counted once.
+    """
     totals: dict[str, Counter[str]] = {}
+    counted: set[tuple[str, str | None]] = set()
     for node in nodes:
-        if node.artifact is not None and "documents_kept" in node.artifact.metrics:
+        known = (node.asset, node.partition) in counted
+        if node.artifact is not None and "documents_kept" in node.artifact.metrics and not known:
+            counted.add((node.asset, node.partition))
             counts = {name: int(number) for name, number in node.artifact.metrics.items() if _counts_documents(name)}
             totals.setdefault(node.asset, Counter()).update(counts)
     first = next((_given(counts) for counts in totals.values()), 0)

@@ -6,6 +6,7 @@ import math
 import unicodedata
 
 MISSING = "not recorded"
+GAP = "\u00a0"  # no line ends between a number and its unit
 TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # bidirectional classes of pure controls
 
 
@@ -47,13 +48,13 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return MISSING
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}{GAP}s"
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return f"{whole}{GAP}s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return f"{whole // 60}{GAP}min {whole % 60}{GAP}s"
+    return f"{whole // 3600}{GAP}h {whole % 3600 // 60}{GAP}min"
 
 
 def percent(value: float | None) -> str:
@@ -63,12 +64,16 @@ def percent(value: float | None) -> str:
 
 def decimal(value: float | None, places: int = 3) -> str:
     """1.32149 → `1.321`."""
-    return MISSING if value is None or not math.isfinite(value) else f"{value:.{places}f}"
+    return MISSING if value is None or not math.isfinite(value) else _minus(f"{value:.{places}f}")
 
 
 def between(low: float | None, high: float | None, places: int = 3) -> str:
     """An interval: `1.29 to 1.35`, or that there is none."""
-    return "no interval" if low is None or high is None else f"{low:.{places}f} to {high:.{places}f}"
+    return "no interval" if low is None or high is None else f"{decimal(low, places)} to {decimal(high, places)}"
+
+
+def _minus(number: str) -> str:
+    return number.replace("-", "−")
 
 
 def phrase(name: str) -> str:
