@@ -7,18 +7,18 @@ def assistant() -> JobDefinition:
     """Everything."""
     from llm_dag.definitions import defs
 
-    return defs.get_job_def("assistant")
+    return defs.resolve_job_def("assistant")
 
 
 def refresh_data() -> JobDefinition:
     """One dump."""
     from llm_dag.definitions import defs
 
-    return defs.get_job_def("refresh_data")
+    return defs.resolve_job_def("refresh_data")
 
 
 def pretrain() -> JobDefinition:
     """Up to the base model."""
     from llm_dag.definitions import defs
 
-    return defs.get_job_def("pretrain")
+    return defs.resolve_job_def("pretrain")
