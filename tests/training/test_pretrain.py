@@ -15,10 +15,12 @@ import pytest
 import torch
 from training_world import PRETRAIN, pretrain_work
 
+from llm_dag.config.pretrain import Pretrain
 from llm_dag.modeling.huggingface import load_model
 from llm_dag.store.work import Work
 from llm_dag.training import pretrain
 from llm_dag.training.loop import Training, TrainingError
+from llm_dag.training.machine import missing_for_compile
 
 STEPS = 12
 
@@ -32,9 +34,9 @@ def data_of(work: Work) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
-def started(inputs: Path, out: Path, **compute: object) -> subprocess.Popen[str]:
+def started(inputs: Path, out: Path, node: Pretrain = PRETRAIN, **compute: object) -> subprocess.Popen[str]:
     program = Path(__file__).with_name("training_world.py")
-    command = [sys.executable, str(program), "pretrain", str(inputs), "", str(out), json.dumps(compute)]
+    command = [sys.executable, str(program), "pretrain", str(inputs), "", str(out), node.precision, json.dumps(compute)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONHASHSEED": "random"})
 
 
@@ -206,3 +208,19 @@ def test_another_tokenizer_is_refused(inputs: Path, tmp_path: Path) -> None:
         artifact.root = tmp_path / str(artifact.partition)  # type: ignore[attr-defined]
     with pytest.raises(pretrain.TokenizerMismatch, match="0" * 32):
         pretrain.build(work)
+
+
+@pytest.mark.skipif(bool(missing_for_compile()), reason="torch.compile needs a C++ compiler and Python's headers")
+def test_compiled_in_bfloat16_a_killed_process_still_resumes_to_the_same_bytes(inputs: Path, tmp_path: Path) -> None:
+    node = replace(PRETRAIN, precision="bf16")
+    whole = started(inputs, tmp_path / "whole", node, compile=True, threads=2)
+    assert "resumed" not in whole.communicate(timeout=300)[0]
+    killed = started(inputs, tmp_path / "killed", node, compile=True, threads=2, checkpoint_seconds=0)
+    wait_for(killed, "8")
+    killed.kill()
+    killed.wait()
+    resumed = started(inputs, tmp_path / "killed", node, compile=True, threads=2)
+    assert "resumed after step" in resumed.communicate(timeout=300)[0]
+    assert (whole.returncode, resumed.returncode) == (0, 0)
+    first, second = (data_of(pretrain_work(inputs, tmp_path / name)) for name in ("whole", "killed"))
+    assert first == second

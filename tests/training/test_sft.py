@@ -160,7 +160,7 @@ def test_one_batch_is_its_accumulated_parts(inputs: Path, base: Work, tmp_path: 
 def test_a_killed_process_resumes_to_the_same_bytes(taught: Work, inputs: Path, base: Work, tmp_path: Path) -> None:
     program = Path(__file__).with_name("training_world.py")
     settings = json.dumps({"checkpoint_seconds": 0})
-    command = [sys.executable, str(program), "sft", str(inputs), str(base.folder), str(tmp_path), settings]
+    command = [sys.executable, str(program), "sft", str(inputs), str(base.folder), str(tmp_path), "float32", settings]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
     assert process.stdout is not None
     assert any(line.strip() == "3" for line in process.stdout)

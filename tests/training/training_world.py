@@ -1,6 +1,7 @@
 """A tokenizer, token arrays and conversations in plain folders, and the training steps over them.
 
-Run as a program (`training_world.py pretrain|sft <folder> <config as JSON>`), it is the process that tests kill.
+Run as a program (`training_world.py pretrain|sft inputs base out precision compute-as-JSON`), it is the process that
+tests kill.
 """
 
 from __future__ import annotations
@@ -156,18 +157,18 @@ class Slow:
         print(text, flush=True)
 
 
-def main(kind: str, root: str, base: str, out: str, compute: str) -> None:
+def main(kind: str, root: str, base: str, out: str, precision: str, compute: str) -> None:
     values = json.loads(compute)
     if kind == "pretrain":
         from llm_dag.training import pretrain
 
-        work = pretrain_work(Path(root), Path(out), **values)
+        work = pretrain_work(Path(root), Path(out), replace(PRETRAIN, precision=precision), **values)
         work.progress = Slow()
         pretrain.build(work)
     else:
         from llm_dag.training import sft
 
-        work = sft_work(Path(root), Path(base), Path(out), **values)
+        work = sft_work(Path(root), Path(base), Path(out), replace(SFT, precision=precision), **values)
         work.progress = Slow()
         sft.build(work)
 
