@@ -1,7 +1,8 @@
 """Language identification: fastText (Joulin et al. 2016) with a model of 176 languages.
 
-A page is kept if its most likely language is wanted and its score is above the threshold. The threshold is at least one
-half, so this is the same as asking for the score of each wanted language. Scores: `language`, `language_score`.
+A page is kept if its most likely language is wanted and its score is above the threshold. From one half on this is
+what datatrove's `LanguageFilter` decides; below, that one also keeps pages of which a wanted language is only the
+second most likely. Scores: `language`, `language_score`.
 The model is a local file; nothing is fetched. Cost: one pass over the text, linear.
 """
 
