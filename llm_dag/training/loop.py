@@ -114,6 +114,7 @@ class Training(lightning.LightningModule):
 
     def setup(self, stage: str) -> None:
         if self.run.machine.compiled:
+            torch.compiler.reset()  # what an earlier run of this process compiled must not decide what this one gets
             for layer in self.model.model.layers:
                 layer.compile(dynamic=False)
             self.nll = torch.compile(summed_nll, dynamic=False)
