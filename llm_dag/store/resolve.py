@@ -189,7 +189,7 @@ def require_inputs(resolution: Resolution) -> None:
         first = next(one for one in resolution.inputs[missing[0]] if one.artifact is None)
         where = f" of the dump {first.partition}" if first.partition else ""
         raise MissingInput(
-            f"{resolution.name} opens {', '.join(missing)}, not made yet with this configuration{where}; "
+            f"{resolution.name} opens {', '.join(missing)}, not made yet with this code and configuration{where}; "
             f"materialize {'it' if len(missing) == 1 else 'them'} first"
         )
 

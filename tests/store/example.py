@@ -137,7 +137,10 @@ def vocabulary(work: Work) -> None:
     """The words of the listed dumps."""
     work.progress.say(f"ran {work.asset}")
     words = {
-        word for dump in work.inputs("upper") for name in dump.names("text/") for word in dump.path(name).read_text().split()
+        word
+        for dump in work.inputs("upper")
+        for name in dump.names("text/")
+        for word in dump.path(name).read_text().split()
     }
     work.data("words.txt").write_text("\n".join(sorted(words)[: work.config.size]))
     work.data("state/size.txt").write_text(str(work.config.size))
@@ -276,9 +279,14 @@ def slow(work: Work) -> None:
     work.record("log.txt").write_text("slow\n")
 
 
+def is_whole(artifact: Artifact) -> CheckResult:
+    """All files are there."""
+    return CheckResult(all(artifact.path(name).exists() for name in artifact.names()), "looked for every file")
+
+
 SLOW = (
     Step("listed", listed, "crawl", "source", (), partitioned=True),
-    Step("slow", slow, "crawl", "source", (Input("listed"),), partitioned=True),
+    Step("slow", slow, "crawl", "source", (Input("listed"),), partitioned=True, checks=(Check("is_whole", is_whole),)),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -11,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from llm_dag.store import code_identity
 from llm_dag.store.code_identity import CodeIdentity, identify
 from llm_dag.store.errors import StoreError
 
@@ -224,7 +224,11 @@ def test_a_leftover_folder_does_not_hide_the_module_of_its_name(tree: Tree) -> N
 def test_importlib_tricks_are_refused(tree: Tree, line: str, name: str) -> None:
     if name == "steps":
         indented = "".join(f"    {one}\n" for one in line.splitlines())
-        tree.edit("steps", "    outer.build", f"    if work is None:\n    {indented.replace(chr(10) + ' ', chr(10) + '     ')}    outer.build")
+        tree.edit(
+            "steps",
+            "    outer.build",
+            f"    if work is None:\n    {indented.replace(chr(10) + ' ', chr(10) + '     ')}    outer.build",
+        )
     else:
         tree.edit(name, "def found", f"{line}\n\n\ndef found")
     with pytest.raises(StoreError, match=r"identity|relative import"):
@@ -232,14 +236,18 @@ def test_importlib_tricks_are_refused(tree: Tree, line: str, name: str) -> None:
 
 
 def test_reading_the_metadata_of_distributions_is_no_trick(tree: Tree) -> None:
-    tree.edit("tree/outer.py", "import yaml", "import yaml\nfrom importlib.metadata import distribution\nimport importlib.resources")
+    tree.edit(
+        "tree/outer.py",
+        "import yaml",
+        "import yaml\nfrom importlib.metadata import distribution\nimport importlib.resources",
+    )
     tree.identity()
 
 
 def test_the_versions_of_imported_distributions_enter(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     before = tree.identity()
     assert set(before.distributions) == {"PyYAML"}
-    monkeypatch.setattr(code_identity.importlib.metadata, "version", lambda name: "99.0")
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "99.0")
     after = tree.identity()
     assert after.distributions == {"PyYAML": "99.0"}
     assert after.digest != before.digest
@@ -255,7 +263,7 @@ def test_the_minor_version_of_python_enters_and_the_micro_version_does_not(
 ) -> None:
     before, info = tree.identity(), sys.version_info
     version = type("Version", (), {"major": info.major, "minor": info.minor, "micro": info.micro + 1})
-    monkeypatch.setattr(code_identity.sys, "version_info", version)
+    monkeypatch.setattr(sys, "version_info", version)
     assert tree.identity() == before
     version.minor += 1  # type: ignore[attr-defined]
     assert tree.identity().digest != before.digest

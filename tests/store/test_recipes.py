@@ -113,7 +113,7 @@ def test_until_an_input_is_made_a_step_is_undecided_unless_its_own_config_change
 
 
 def test_an_input_that_is_not_made_is_an_error_that_says_what_to_make(house: House) -> None:
-    with pytest.raises(MissingInput, match="upper opens judged, pages, not made yet .* of the dump d1"):
+    with pytest.raises(MissingInput, match=r"upper opens judged, pages, not made yet .* of the dump d1"):
         house.make("upper")
 
 
@@ -124,7 +124,7 @@ def test_runtime_config_cannot_reach_a_recipe(house: House, field: str, tmp_path
     given = compute(house.url)
     value = getattr(given, field)
     other = not value if isinstance(value, bool) else value + 1 if isinstance(value, int | float) else f"{value}-other"
-    changed = dataclasses.replace(given, **{field: other})
+    changed: Compute = dataclasses.replace(given, **{field: other})  # type: ignore[arg-type]
     for name in ("pages", "judged", "upper"):
         assert materialize(house.resolver(), name, None, changed, house.log).state is State.FRESH
     assert house.log.ran() == []
@@ -177,7 +177,7 @@ def branching(work: Work) -> None:
     """A step that reaches the temporary package by an import statement inside a function."""
     work.progress.say(f"ran {work.asset}")
     if work.config.mark == "import":
-        from llm_dag.tree import outer  # type: ignore[import-not-found]
+        from llm_dag.tree import outer
 
         outer.build(work)
     work.data("text.txt").write_text("text")
@@ -352,7 +352,7 @@ def test_a_new_dump_does_not_remake_what_does_not_list_it(house: House) -> None:
 
 def test_a_dump_that_was_not_crawled_is_an_error_that_names_the_known_ones(house: House) -> None:
     house.store.register_dump("d1", dataclasses.asdict(Source()))
-    with pytest.raises(StoreError, match="the dump d7 has not been crawled .* known dumps: d1"):
+    with pytest.raises(StoreError, match=r"the dump d7 has not been crawled .* known dumps: d1"):
         house.resolver(Root(vocabulary=Vocabulary(dumps=["d7"]))).resolve("vocabulary")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -182,9 +181,6 @@ def test_a_shard_writes_nowhere_else(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_shard_that_an_input_lacks_is_an_error_that_names_it(house: House) -> None:
-    def lacking(work: Work) -> None:
-        work.map_shards(lambda shard: None, reads={"pages": "text"})
-
     broken = [dataclasses.replace(one, build=_lacking) if one.name == "judged" else one for one in house.graph.values()]
     with pytest.raises(StoreError, match=r"pages/d1/\w+ holds no file data/text/00000.parquet"):
         dataclasses.replace(house, graph=Graph(broken)).make_all("judged")
@@ -195,7 +191,9 @@ def _lacking(work: Work) -> None:
 
 
 def test_a_declared_shard_whose_file_was_not_written_is_refused(house: House) -> None:
-    forgetful = [dataclasses.replace(one, build=_forgetful) if one.name == "pages" else one for one in house.graph.values()]
+    forgetful = [
+        dataclasses.replace(one, build=_forgetful) if one.name == "pages" else one for one in house.graph.values()
+    ]
     with pytest.raises(StoreError, match=r"the shard 00000 names pages/00000\.parquet, which was not written"):
         dataclasses.replace(house, graph=Graph(forgetful)).make("pages")
 
@@ -252,11 +250,8 @@ def test_beyond_ten_thousand_files_the_entries_are_parquet(house: House) -> None
 
 
 def test_a_step_may_not_open_what_is_no_input(house: House) -> None:
-    def curious(work: Any) -> None:
-        work.input("raw")
-
     work = Work("judged", "d1", None, None, {"pages": []}, Path("/nowhere"))  # type: ignore[arg-type]
     with pytest.raises(StoreError, match=r"judged opens raw, which is not among its inputs \['pages'\]"):
-        curious(work)
+        work.input("raw")
     with pytest.raises(StoreError, match="opens one pages, but 0 were given"):
         work.input("pages")
