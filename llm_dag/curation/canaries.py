@@ -1,8 +1,8 @@
 """Canaries: hand-written pages whose fate is known, mixed into a crawl to show that the filters are awake.
 
-`canaries.yaml` in their folder lists for each page its URL, its file, and its fate: the step and the reason that drop it, or
-no step for a page that is kept, and what its final text must and must not hold. Fates live in that data only; they are
-written to `canaries.parquet`, which no filter opens.
+`canaries.yaml` in their folder lists for each page its URL, its file, and its fate: the step and the reason that drop
+it, or no step for a page that is kept, and what its final text must and must not hold. Fates live in that data only;
+they are written to `canaries.parquet`, which no filter opens.
 """
 
 from __future__ import annotations
@@ -29,18 +29,8 @@ SCHEMA = pa.schema(
         pa.field("must_not_contain", pa.list_(pa.string()), nullable=False),
     ]
 )
-KEYS = {
-    "url",
-    "file",
-    "status",
-    "content_type",
-    "location",
-    "step",
-    "reason",
-    "must_contain",
-    "must_not_contain",
-    "why",
-}
+NEEDED = {"url", "file", "step"}
+ALLOWED = NEEDED | {"status", "content_type", "location", "reason", "must_contain", "must_not_contain", "why"}
 
 
 class CanaryError(StoreError):
@@ -79,10 +69,8 @@ def read(folder: Path) -> list[Canary]:
 
 def _canary(path: Path, number: int, entry: Any) -> Canary:
     where = f"{path}, canary {number}"
-    if not isinstance(entry, dict) or not {"url", "file", "step"} <= entry.keys() or entry.keys() - KEYS:
-        raise CanaryError(
-            f"{where}: found {entry!r:.120}; a mapping with url, file, step and at most {sorted(KEYS)} is wanted"
-        )
+    if not isinstance(entry, dict) or not NEEDED <= entry.keys() <= ALLOWED:
+        raise CanaryError(f"{where}: found {entry!r:.120}; a mapping with some keys of {sorted(ALLOWED)} is wanted")
     file = path.parent / entry["file"]
     if not file.is_file():
         raise CanaryError(f"{where}: its file {file} is missing")

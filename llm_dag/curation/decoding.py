@@ -53,7 +53,8 @@ def decoded(payload: bytes, encodings: str, limit: int) -> bytes:
 
 def _dechunked(payload: bytes) -> bytes:
     """The chunks joined; a body that is not chunked after all as it is, one that was cut as far as it goes."""
-    parts, position = [], 0
+    parts: list[bytes] = []
+    position = 0
     while (end := payload.find(b"\n", position, position + 64)) >= 0:
         try:
             size = int(payload[position:end].split(b";")[0], 16)
@@ -103,23 +104,25 @@ def to_text(body: bytes, charset: str) -> tuple[str, str, int]:
             return _text(body[len(mark) :], name)
     meta = _META.search(body[:META_WITHIN])
     stated = [charset, meta[1].decode("ascii", "replace") if meta else ""]
-    known = [name for value in stated if value and (name := map_encoding_to_html5(value, fallback_utf8=False))]
-    candidates = [_python_name(name) for name in known]
+    known = [
+        html_name for value in stated if value and (html_name := map_encoding_to_html5(value, fallback_utf8=False))
+    ]
+    candidates = [_python_name(html_name) for html_name in known]
     for name in candidates:
         try:
             return body.decode(name), name, 0
         except (UnicodeDecodeError, LookupError):
             continue
-    detected = _python_name(detect_encoding(body[:DETECT_WITHIN]) or "utf-8")
+    detected = _python_name(detect_encoding(body[:DETECT_WITHIN]))
     guesses = [detected] if not candidates or detected != candidates[0] else []
-    best = min((_text(body, name) for name in [*candidates, *guesses]), key=lambda found: found[2])
-    return best
+    return min((_text(body, name) for name in [*candidates, *guesses]), key=lambda found: found[2])
 
 
-def _python_name(name: str) -> str:
+def _python_name(name: str | None) -> str:
     """HTML's name of an encoding as Python's; cp1252 stands for what HTML calls latin-1."""
+    known = name or "utf-8"
     try:
-        return codecs.lookup({"x-user-defined": "cp1252", "iso-8859-8-i": "iso-8859-8"}.get(name.lower(), name)).name
+        return codecs.lookup({"x-user-defined": "cp1252", "iso-8859-8-i": "iso-8859-8"}.get(known.lower(), known)).name
     except LookupError:
         return "utf-8"
 

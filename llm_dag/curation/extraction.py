@@ -2,8 +2,8 @@
 
 `trafilatura` prefers precision and skips comments, as FineWeb does, and never compares documents with each other (its
 deduplication would make the text depend on the order). `resiliparse` is some twenty times as fast and as good for
-training (DCLM, Li et al. 2024, table 4). A page is bounded in bytes, in nesting and in time. Records are read by one seek
-each; the page index holds the digest of every payload, so a shard's key covers what is read.
+training (DCLM, Li et al. 2024, table 4). A page is bounded in bytes, in nesting and in time. Records are read by one
+seek each; the page index holds the digest of every payload, so a shard's key covers what is read.
 """
 
 from __future__ import annotations
@@ -38,40 +38,8 @@ COLUMNS = ["doc_id", "url", "date", "warc", "offset", "length", "charset", "enco
 DEEPEST = 400  # nested elements; parsers recurse, and real pages stay under a hundred
 _TAG = re.compile(r"<(/?)([a-zA-Z][\w:-]*)[^<>]*?(/?)>")
 _UNNESTED = frozenset(  # void elements, and those that the next one of their kind closes
-    [
-        "area",
-        "base",
-        "br",
-        "col",
-        "embed",
-        "hr",
-        "img",
-        "input",
-        "link",
-        "meta",
-        "param",
-        "source",
-        "track",
-        "wbr",
-        "html",
-        "head",
-        "body",
-        "p",
-        "li",
-        "td",
-        "th",
-        "tr",
-        "dt",
-        "dd",
-        "option",
-        "optgroup",
-        "thead",
-        "tbody",
-        "tfoot",
-        "colgroup",
-        "rp",
-        "rt",
-    ]
+    "area base br col embed hr img input link meta param source track wbr html head body p li td th tr dt dd option "  # noqa: SIM905
+    "optgroup thead tbody tfoot colgroup rp rt".split()
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -162,7 +130,7 @@ def _resiliparse(html: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Text without control characters and surrogates, its lines without trailing blanks, at most one line empty in a row."""
+    """Text without control characters, surrogates and trailing blanks, and with at most one empty line in a row."""
     text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     lines = (line.rstrip() for line in text.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
@@ -181,7 +149,7 @@ def depth(html: str) -> int:
 
 @contextlib.contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raise TooSlow inside the block after `seconds`. Signals reach the main thread only; elsewhere size alone bounds."""
+    """Raise TooSlow inside the block after `seconds`. Signals reach only the main thread; elsewhere size bounds."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return

@@ -52,17 +52,21 @@ class Listed:
 
 
 def build(work: Work) -> None:
-    """Write `listing.parquet`: name, bytes and digest of each file of the source, in the order in which they are read."""
+    """Write `listing.parquet`: name, bytes and digest of each file of the source, in the order of reading."""
     listed = subjects(work.config.distributions) if isinstance(work.config, PythonDocs) else files(work.config.files)
-    rows = [{"name": one.name, "bytes": one.bytes, "digest": one.digest} for one in listed]
-    write_table(pa.Table.from_pylist(rows, schema=SCHEMA), work.data("listing.parquet"))
+    write_table(pa.Table.from_pylist(rows(listed), schema=SCHEMA), work.data("listing.parquet"))
     work.metrics |= {"files": len(listed), "bytes": sum(one.bytes for one in listed)}
+
+
+def rows(listed: Sequence[Listed]) -> list[dict[str, Any]]:
+    """Listed files as the rows of a listing."""
+    return [{"name": one.name, "bytes": one.bytes, "digest": one.digest} for one in listed]
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The rows of a listing."""
-    rows: list[dict[str, Any]] = pq.read_table(path, partitioning=None).to_pylist()
-    return rows
+    listed: list[dict[str, Any]] = pq.read_table(path, partitioning=None).to_pylist()
+    return listed
 
 
 def files(wanted: Sequence[str]) -> list[Listed]:
@@ -134,13 +138,13 @@ def _distribution(name: str) -> Listed:
 
 def _recorded(found: Distribution) -> list[tuple[str, str, int]]:
     """(name, sha256, bytes) of a distribution's Python sources and its description, from its RECORD."""
-    rows = []
+    recorded = []
     for file in found.files or ():
         name = file.as_posix()
-        if name.endswith(".py") or name.endswith(".dist-info/METADATA"):
+        if name.endswith((".py", ".dist-info/METADATA")):
             digest = _hex(file.hash.value) if file.hash else ""
-            rows.append((name, digest, file.size or 0))
-    return sorted(rows)
+            recorded.append((name, digest, file.size or 0))
+    return sorted(recorded)
 
 
 def _hex(value: str) -> str:

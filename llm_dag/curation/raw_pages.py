@@ -1,7 +1,7 @@
 """The pages of a crawl: its WARC files, and an index of every capture in them.
 
-`python_docs` renders its pages and writes one WARC file a shard; `warc` refers to the files where they lie. Both are then
-read by the same reader. Every response, resource and revisit record, and every damaged place, has one row in
+`python_docs` renders its pages and writes one WARC file a shard; `warc` refers to the files where they lie. Both are
+then read by the same reader. Every response, resource and revisit record, and every damaged place, has one row in
 `pages/<shard>.parquet` and one verdict; a shard is a run of consecutive rows, so a file that is appended to the crawl
 changes the last shard only. Cost: one pass over the WARC files; memory: one shard's rows, and 16 bytes for each page.
 """
@@ -91,10 +91,7 @@ def _rendered(work: Work) -> list[File]:
     """Render the documentation site and write it as WARC, one file a shard."""
     config = work.config
     listed = listing.read(work.input("crawl_listing").path("listing.parquet"))
-    found = [
-        {"name": one.name, "bytes": one.bytes, "digest": one.digest} for one in listing.subjects(config.distributions)
-    ]
-    if found != listed:
+    if listing.rows(listing.subjects(config.distributions)) != listed:
         raise listing.SourceError("what is installed has changed since it was listed; run crawl_listing again")
     origins = [row["name"].replace("==", " ") for row in listed]
     pages = site.pages(config.distributions, config.first, config.max_pages, origins)

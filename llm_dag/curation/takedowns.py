@@ -1,7 +1,7 @@
 """What was asked to be taken out: rules by URL, domain or pattern, read from a file and versioned as an artifact.
 
-The file is a YAML list of mappings, or JSON lines. A rule has one of `url`, `domain` and `pattern` (a URL with `*` for any
-characters), and says why (`reason`), who asked (`who`) and on which day (`when`, YYYY-MM-DD). Comments are YAML's.
+The file is a YAML list of mappings, or JSON lines. A rule has one of `url`, `domain` and `pattern` (a URL with `*` for
+any characters), and says why (`reason`), who asked (`who`) and on which day (`when`, YYYY-MM-DD).
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ class Rule:
     def matches(self, url: str) -> bool:
         """Whether the rule takes out the page at `url` (either scheme; the fragment does not count)."""
         if self.kind == "domain":
-            host = (_split(url)[0] or "").lower()
-            return host == self.value or host.endswith(f".{self.value}")
+            return f".{host(url)}".endswith(f".{self.value}")
         if self.kind == "url":
             return normal(url) == normal(self.value)
         parts = [re.escape(part) for part in normal(self.value).split("*")]
@@ -68,8 +67,16 @@ def committed(path: Path) -> list[Rule]:
 
 def normal(url: str) -> str:
     """A URL without scheme, default port and fragment, its host in lower case."""
-    host, rest = _split(url)
-    return f"//{host.lower()}{rest}"
+    name, rest = _split(url)
+    return f"//{name}{rest}"
+
+
+def host(url: str) -> str:
+    """The host of a URL in lower case, without a port; empty where there is none."""
+    try:
+        return (urlsplit(url if "//" in url else f"//{url}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
 
 
 def _split(url: str) -> tuple[str, str]:
@@ -121,23 +128,24 @@ def _rule(where: str, entry: Any) -> Rule:
     kinds = [kind for kind in KINDS if kind in entry]
     if len(kinds) != 1 or set(entry) - {*KINDS, *TOLD}:
         raise RuleError(
-            f"{where}: has the keys {', '.join(map(str, entry))}; exactly one of {', '.join(KINDS)}, with {', '.join(TOLD)}, is wanted"
+            f"{where}: has the keys {', '.join(map(str, entry))}; exactly one of {', '.join(KINDS)} is wanted, "
+            f"and {', '.join(TOLD)}"
         )
-    values = {key: entry.get(key) for key in (kinds[0], *TOLD)}
-    if isinstance(values["when"], datetime.date):
-        values["when"] = values["when"].isoformat()
-    for key, value in values.items():
-        if not isinstance(value, str) or not value.strip():
-            raise RuleError(f"{where}: {key} is {value!r}; some text is wanted")
+    value, reason, who, when = (_told(where, key, entry.get(key)) for key in (kinds[0], *TOLD))
     try:
-        datetime.date.fromisoformat(values["when"])
+        datetime.date.fromisoformat(when)
     except ValueError:
-        raise RuleError(f"{where}: when is {values['when']!r}; a day as YYYY-MM-DD is wanted") from None
-    value = values[kinds[0]].strip()
+        raise RuleError(f"{where}: when is {when!r}; a day as YYYY-MM-DD is wanted") from None
     if kinds[0] == "domain":
         value = value.lower().strip(".")
-        if "/" in value or ":" in value or "*" in value:
-            raise RuleError(
-                f"{where}: domain is {value!r}; a bare host such as example.org is wanted (its subdomains are meant too)"
-            )
-    return Rule(kinds[0], value, values["reason"].strip(), values["who"].strip(), values["when"])
+        if set(value) & set("/:*"):
+            raise RuleError(f"{where}: domain is {value!r}; a host is wanted (example.org, its subdomains included)")
+    return Rule(kinds[0], value, reason, who, when)
+
+
+def _told(where: str, key: str, value: Any) -> str:
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if not isinstance(value, str) or not value.strip():
+        raise RuleError(f"{where}: {key} is {value!r}; some text is wanted")
+    return value.strip()

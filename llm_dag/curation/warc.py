@@ -1,9 +1,9 @@
 """Reading WARC files record by record, and one record again by its place.
 
-A gzipped WARC is a chain of gzip members, one record each, so a record is found again by (offset, length) with one seek.
-The members are walked here, not by the parser: a broken member is then one damaged record with a place, and reading goes
-on at the next member that starts a WARC record. Each record's bytes are parsed by fastwarc. Memory is bounded by
-`MAX_RECORD`, time by one decompression of the file (a damaged stretch is searched once for the next member).
+A gzipped WARC is a chain of gzip members, one record each, so a record is found again by (offset, length) with one
+seek. The members are walked here, not by the parser: a broken member is then one damaged record with a place, and
+reading goes on at the next member that starts a WARC record. Each record's bytes are parsed by fastwarc. Memory is
+bounded by `MAX_RECORD`, time by one decompression of the file (a damaged stretch is searched once for the next member).
 
 A file that is not a WARC (ARC, WET, one gzip stream around many records) is an error; a damaged record never is.
 Source: the WARC 1.1 specification (ISO 28500:2017), annex D for the gzip members.
@@ -42,9 +42,10 @@ class WarcError(StoreError):
 class Capture:
     """One record, or one damaged place.
 
-    `problem` is empty for a whole record; else a reason (`corrupt_gzip`, `clipped`, `corrupt_record`, `record_too_large`) and
-    the other fields hold what could still be read. `payload` is the record's body as stored, after the HTTP headers and
-    before any decoding; `encodings` names the codings to undo, the outermost first (`chunked, gzip`).
+    `problem` is empty for a whole record; else a reason (`corrupt_gzip`, `clipped`, `corrupt_record`, `corrupt_http`,
+    `record_too_large`), and the other fields hold what could still be read. `payload` is the record's body as stored,
+    after the HTTP headers and before any decoding; `encodings` names the codings to undo, the outermost first
+    (`chunked, gzip`).
     """
 
     offset: int
@@ -81,10 +82,7 @@ def fetch(path: Path, offset: int, length: int) -> Capture:
     with path.open("rb") as stream:
         stream.seek(offset)
         content = stream.read(length)
-    if content.startswith(GZIP_MAGIC):
-        piece = _member(content, 0)
-    else:
-        piece = _Piece(0, len(content), content)
+    piece = _member(content, 0) if content.startswith(GZIP_MAGIC) else _Piece(0, len(content), content)
     return replace(_capture(piece, path), offset=offset)
 
 
@@ -223,8 +221,8 @@ def _capture(piece: _Piece, path: Path) -> Capture:
     following = content[block + record.content_length : block + record.content_length + 16].lstrip(b"\r\n")
     if following.startswith(b"WARC/"):
         raise WarcError(
-            f"{path}: the gzip member at byte {piece.offset} holds more than one record; a WARC gzipped record by record is "
-            "wanted: rewrite it, e.g. with `warcio recompress`"
+            f"{path}: the gzip member at byte {piece.offset} holds more than one record; a WARC gzipped record by "
+            "record is wanted: rewrite it, e.g. with `warcio recompress`"
         )
     return _with_payload(capture, record)
 

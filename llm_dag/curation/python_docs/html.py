@@ -34,6 +34,7 @@ class Frame:
     before: Link | None
     after: Link | None
     origin: str  # what the page was rendered from, e.g. CPython 3.12.4
+    signature: str = ""  # of what the page is about
 
 
 def document(frame: Frame, article: str) -> bytes:
@@ -44,6 +45,11 @@ def document(frame: Frame, article: str) -> bytes:
         f'<a rel="{rel}" href="{escape(link.url)}">{word}: {escape(link.label)}</a>'
         for rel, word, link in (("prev", "Previous", frame.before), ("next", "Next", frame.after))
         if link
+    )
+    signature = (
+        f'<h3>Signature</h3><pre class="signature">{escape(frame.signature, quote=False)}</pre>'
+        if frame.signature
+        else ""
     )
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -63,7 +69,7 @@ def document(frame: Frame, article: str) -> bytes:
 </header>
 <nav class="breadcrumbs">{trail}</nav>
 <div class="layout">
-<aside class="sidebar"><h3>On this shelf</h3>
+<aside class="sidebar">{signature}<h3>On this shelf</h3>
 <ul>
 {siblings}
 </ul>
@@ -99,13 +105,8 @@ def paragraph(text: str) -> str:
     return f"<p>{escape(text, quote=False)}</p>"
 
 
-def signature(text: str) -> str:
-    """The line that shows how something is called."""
-    return f'<p class="signature"><code>{escape(text, quote=False)}</code></p>'
-
-
 def entry(term: str, text: str) -> str:
-    """A definition on one line: what is called, then what it does."""
+    """A definition on one line: a name, then what it does."""
     return f"<p><strong>{escape(term, quote=False)}</strong> &#8212; {escape(text, quote=False)}</p>"
 
 

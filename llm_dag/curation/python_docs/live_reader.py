@@ -80,7 +80,7 @@ def _parameters(signature: inspect.Signature) -> list[str]:
     shown: list[str] = []
     parameters = list(signature.parameters.values())
     for index, parameter in enumerate(parameters):
-        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        stars = "*" * ((parameter.kind is parameter.VAR_POSITIONAL) + 2 * (parameter.kind is parameter.VAR_KEYWORD))
         starred = any(item.lstrip("*") != item or item == "*" for item in shown)
         if parameter.kind is parameter.KEYWORD_ONLY and not starred:
             shown.append("*")

@@ -1,7 +1,7 @@
 """Docstrings and reference texts as blocks: paragraphs, code, lists, definitions, headings.
 
-Python's texts are wrapped by hand and marked up in three styles (plain, reStructuredText, numpy's or Google's sections).
-Paragraphs are unwrapped into single lines; doctests and indented examples stay code. One pass over the lines.
+Python's texts are wrapped by hand and marked up in three styles (plain, reStructuredText, numpy's or Google's
+sections). Paragraphs are unwrapped into single lines; doctests and indented examples stay code. One pass.
 """
 
 from __future__ import annotations
@@ -12,18 +12,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 SECTIONS = {
-    "args", "arguments", "attributes", "example", "examples", "keyword args", "keyword arguments", "methods", "note", "notes",
-    "other parameters", "parameters", "params", "raises", "receives", "references", "return", "returns", "see also", "shape",
-    "todo", "warning", "warnings", "warns", "yield", "yields",
+    "args", "arguments", "attributes", "example", "examples", "keyword args", "keyword arguments", "methods", "note",
+    "notes", "other parameters", "parameters", "params", "raises", "receives", "references", "return", "returns",
+    "see also", "shape", "todo", "warning", "warnings", "warns", "yield", "yields",
+}  # fmt: skip
+ARGUMENT_SECTIONS = {
+    "args", "arguments", "keyword args", "keyword arguments", "other parameters", "parameters", "params",
 }  # fmt: skip
 _BULLET = re.compile(r"^(?:[-*•+]|\(?\d{1,2}[.)]|\(?[a-z][)])\s+(?=\S)")
 _UNDERLINE = re.compile(r"^([=\-~^\"'*#+])\1{2,}$")
 _RULE = re.compile(r"^ *(?:=+ +[= ]+|\+[-=+]+\+|-+ +[- ]+)$")  # of a table
-_FIELD = re.compile(r"^:(?:param|parameter|arg|argument|key|keyword)?\s*(?:[\w.\[\], |]+\s)?(\*{0,2}\w+):\s+(?=\S)")
+_FIELD = re.compile(r"^:(?P<role>[a-z]+)(?:\s+[\w.\[\], |]+?)??(?:\s+(?P<name>\*{0,2}\w[\w.]*))?:(?:\s+|$)")
+_FIELD_ROLES = {
+    **dict.fromkeys(("param", "parameter", "arg", "argument", "key", "keyword"), "argument"),
+    **dict.fromkeys(("raise", "raises", "except", "exception"), "raises"),
+    **dict.fromkeys(("return", "returns"), "returns"),
+    **dict.fromkeys(("var", "ivar", "cvar"), "attribute"),
+    **dict.fromkeys(("type", "rtype", "meta", "vartype"), ""),  # said again by the text, or markup
+}
 _DIRECTIVE = re.compile(r"^\.\. +([\w-]+):: *(.*)$")
 _ROLE = re.compile(r":[\w:+-]+:`~?!?\.?([^`<]*?)(?:\s*<[^`>]*>)?`")
 _LINK = re.compile(r"`([^`<]+?)\s*<[^`>]*>`_{1,2}")
 _LITERAL = re.compile(r"``?([^`]+)``?_?")
+_QUOTED = re.compile(r"(?<!\w)(['\"])(\w[\w.*-]*(?:\(\))?)\1(?!\w)")
+_EMPTY_CALL = re.compile(r"(?<=\w)\(\)(?!\.)")
+_DASHED = re.compile(r"^\*{0,2}[A-Za-z_][\w.]*(?:\([^)]*\))?(?:, \w+){0,3} +--?-? +(?=\S)")
 _PARAMETER = re.compile(r"^(\*{0,2}\w[\w, *.]*?)\s+:\s+(\S.*)$")
 _ARGUMENT = re.compile(r"^(\*{0,2}\w[\w.]*)\s*(\([^()]*(?:\([^()]*\)[^()]*)*\))?\s*:\s+(?=\S)")
 _VERSIONS = {
@@ -58,10 +71,12 @@ def first_sentence(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """A line of prose without reStructuredText's inline marks."""
+    """A line of prose without inline marks: names stand bare, neither quoted nor with an empty pair of parentheses."""
     text = _ROLE.sub(r"\1", text)
     text = _LINK.sub(r"\1", text)
     text = _LITERAL.sub(r"\1", text)
+    text = _QUOTED.sub(r"\2", text)
+    text = _EMPTY_CALL.sub("", text)
     text = re.sub(r"(?<![\w*])\*\*(?=\S)([^*]+?)(?<=\S)\*\*(?!\w)", r"\1", text)
     return re.sub(r"(?<![\w*])\*(?=\w)([^*\s][^*]*?)(?<=\w)\*(?![\w*])", r"\1", text)
 
@@ -109,7 +124,9 @@ def _chunk(chunk: list[str], section: str) -> Iterator[Block]:
     if len(lines) > 1 and _UNDERLINE.match(lines[1].strip()) and len(lines[0]) < 80:
         yield Block("heading", plain(lines[0].strip()))
         section, lines = lines[0].strip().lower(), lines[2:]
-    elif (name := lines[0].rstrip(":").strip().lower()) in SECTIONS and lines[0].rstrip().endswith(":"):
+    elif (name := lines[0].rstrip(":").strip().lower()) in SECTIONS and (
+        len(lines) == 1 or lines[0].rstrip().endswith(":")
+    ):
         yield Block("heading", lines[0].strip().rstrip(":"))
         section, lines = name, _dedented_lines(lines[1:])
     if not lines:
@@ -159,25 +176,34 @@ def _prose(lines: list[str], section: str) -> Iterator[Block]:
         text = _joined(part)
         if bullet := _BULLET.match(text):
             yield Block("item", plain(text[bullet.end() :]))
-        elif field := _FIELD.match(text):
-            yield Block("definition", plain(text[field.end() :]), field[1])
+        elif (found := _FIELD.match(text)) and found["role"] in _FIELD_ROLES:
+            if role := _FIELD_ROLES[found["role"]]:
+                yield Block("definition", plain(text[found.end() :]), f"{role} {found['name'] or ''}".strip())
+        elif dashed := _DASHED.match(text):
+            yield Block("definition", plain(text[dashed.end() :]), plain(dashed[0].rstrip(" -")))
         elif section and (parameter := _PARAMETER.match(part[0])):
-            yield Block("definition", plain(_joined(part[1:])), f"{parameter[1]} ({plain(parameter[2])})")
+            yield Block("definition", plain(_joined(part[1:])) or plain(parameter[2]), _term(section, parameter[1]))
         elif section and (argument := _ARGUMENT.match(text)) and argument[1].lower() not in SECTIONS:
-            kind = f" {plain(argument[2])}" if argument[2] else ""
-            yield Block("definition", plain(text[argument.end() :]), argument[1] + kind)
+            yield Block("definition", plain(text[argument.end() :]), _term(section, argument[1]))
         else:
             yield Block("paragraph", plain(re.sub(r"\s*::$", ":", text)))
+
+
+def _term(section: str, name: str) -> str:
+    """What a definition defines, in words: `argument a` where arguments are described."""
+    if section in ARGUMENT_SECTIONS:
+        return f"arguments {name}" if "," in name else f"argument {name}"
+    return f"raises {name}" if section == "raises" else name
 
 
 def _parts(lines: list[str], section: str) -> list[list[str]]:
     """Lines grouped into what was written as one paragraph, item or definition."""
     parts: list[list[str]] = []
     for line in lines:
-        starts = not parts or _BULLET.match(line.strip()) or _FIELD.match(line)
-        if section and not line.startswith(" "):
-            starts = starts or _PARAMETER.match(line) or _ARGUMENT.match(line) or parts[-1][-1].startswith(" ")
-        if starts:
+        marks: list[object] = [_BULLET.match(line.strip()), _FIELD.match(line), _DASHED.match(line)]
+        if section and parts and not line.startswith(" "):
+            marks += [_PARAMETER.match(line), _ARGUMENT.match(line), parts[-1][-1].startswith(" ")]
+        if not parts or any(marks):
             parts.append([])
         parts[-1].append(line)
     return parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.metadata import distribution
 
-from llm_dag.curation.python_docs.pages import Article, text_article
+from llm_dag.curation.python_docs.pages import Article, text_articles
 from llm_dag.curation.python_docs.prose import blocks
 
 
@@ -20,17 +20,17 @@ def topics() -> Iterator[Article]:
         title = name
         if content[0].kind == "heading":
             title, content = content[0].text, content[1:]
-        yield text_article(f"/reference/{name}.html", title, content)
+        yield from text_articles(f"/reference/{name}.html", title, content)
 
 
-def description(name: str) -> Article | None:
-    """The README of an installed distribution, or None if it ships none."""
-    metadata = distribution(name).metadata
-    text = metadata.get("Description") or str(metadata.get_payload() or "")
+def description(name: str) -> list[Article]:
+    """The README of an installed distribution; nothing if it ships none."""
+    metadata = distribution(name).metadata.json
+    text = str(metadata.get("description") or "")
     if not text.strip():
-        return None
-    if "markdown" in (metadata.get("Description-Content-Type") or ""):
+        return []
+    if "markdown" in str(metadata.get("description_content_type") or ""):
         from markdown_it import MarkdownIt
 
-        return Article("/", name, MarkdownIt("commonmark").enable("table").render(text))
-    return text_article("/", name, blocks(text))
+        return [Article("/", name, MarkdownIt("commonmark").enable("table").render(text))]
+    return text_articles("/", name, blocks(text))

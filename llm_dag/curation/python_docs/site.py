@@ -21,7 +21,7 @@ from llm_dag.curation.python_docs.pages import Article, module_articles
 from llm_dag.curation.python_docs.reference import description, topics
 
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
-CANONICAL_DAYS = 28  # pages are dated within the first days; copies under another name come later
+DAYS = 28  # within which all pages are dated
 SIBLINGS = 40  # links in the sidebar
 
 
@@ -41,10 +41,8 @@ class Page:
 
     @property
     def date(self) -> str:
-        seconds = int.from_bytes(hashlib.blake2b(self.url.encode(), digest_size=4).digest(), "big") % (
-            CANONICAL_DAYS * 86_400
-        )
-        return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        drawn = int.from_bytes(hashlib.blake2b(self.url.encode(), digest_size=4).digest(), "big")
+        return (EPOCH + timedelta(seconds=drawn % (DAYS * 86_400))).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def pages(distributions: Sequence[str], first: Sequence[str], limit: int, origins: Sequence[str]) -> list[Page]:
@@ -73,8 +71,7 @@ def _modules(catalog: Catalog, first: Sequence[str] = ()) -> Iterator[Article]:
 
 
 def _distribution(name: str) -> Iterator[Article]:
-    if readme := description(name):
-        yield readme
+    yield from description(name)
     yield from _modules(installed(name))
 
 
@@ -117,6 +114,7 @@ def _framed(subject: str, origin: str, articles: Sequence[Article]) -> list[Page
             before=links[index - 1] if index else None,
             after=links[index + 1] if index + 1 < len(links) else None,
             origin=origin,
+            signature=article.signature,
         )
         made.append(Page(host + article.path, html.document(frame, article.body)))
     return made
