@@ -113,6 +113,7 @@ class Training(lightning.LightningModule):
         self._loaded = state["optimizers"]
 
     def setup(self, stage: str) -> None:
+        torch.set_num_threads(self.run.machine.threads)  # a process that Lightning started has its own idea
         if self.run.machine.compiled:
             torch.compiler.reset()  # what an earlier run of this process compiled must not decide what this one gets
             for layer in self.model.model.layers:

@@ -37,7 +37,7 @@ class Machine:
     device: str  # cpu or cuda
     precision: str  # bf16 or float32
     compiled: bool
-    threads: int
+    threads: int  # of each process
     devices: int
     nodes: int
     remarks: tuple[str, ...]  # what a person should know of the choice
@@ -72,7 +72,7 @@ def choose(compute: Compute, precision: str) -> Machine:
     if compiled and (missing := missing_for_compile()):
         compiled = False
         remarks.append(f"no {missing}: training without torch.compile, which is slower")
-    threads = compute.threads or os.cpu_count() or 1
+    threads = max(1, (compute.threads or os.cpu_count() or 1) // compute.devices)
     return Machine(device, chosen, compiled, threads, compute.devices, compute.nodes, tuple(remarks))
 
 
