@@ -7,6 +7,7 @@ and the same witness give the same bytes: documents, questions, draws and bootst
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -34,10 +35,15 @@ FORMS = "The base model is asked in the chat format and in plain words, and the 
 
 def build(work: Work) -> None:
     """Measure both models and write the four tables."""
-    config: Harness = work.config
     device = choose_device(work.compute)
-    torch.set_num_threads(work.compute.threads or os.cpu_count() or 1)
-    work.witness |= {"device": device, "threads": torch.get_num_threads(), "precision": "float32"}
+    with using_threads(work.compute.threads or os.cpu_count() or 1):
+        work.witness |= {"device": device, "threads": torch.get_num_threads(), "precision": "float32"}
+        measure(work, device)
+
+
+def measure(work: Work, device: str) -> None:
+    """`build` on a device that is settled."""
+    config: Harness = work.config
     base, vocabulary = load_model(work.input("base_model").folder(), device, torch.float32)
     sft, _ = load_model(work.input("sft_model").folder(), device, torch.float32)
 
@@ -63,6 +69,17 @@ def build(work: Work) -> None:
     for score in scores:
         work.metrics[f"{score.metric}/{score.model}"] = score.value
     work.metrics["strict_bytes"] = sum(row["strict_bytes"] for row in compressed.rows)
+
+
+@contextlib.contextmanager
+def using_threads(threads: int) -> Iterator[None]:
+    """Set torch's threads for a while: a later step of the same process chooses its own."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def choose_device(compute: Compute) -> str:

@@ -174,6 +174,13 @@ def test_a_second_run_gives_the_same_bytes(inputs: dict[str, list[Artifact]], tm
         assert first.data(f"{name}.parquet").read_bytes() == second.data(f"{name}.parquet").read_bytes()
 
 
+def test_threads_are_put_back(inputs: dict[str, list[Artifact]], tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    work = run(inputs, tmp_path / "work")
+    assert work.witness["threads"] == 1
+    assert torch.get_num_threads() == before
+
+
 def test_an_untrained_model_fails_the_gates(inputs: dict[str, list[Artifact]], tmp_path: Path, shelf: Any) -> None:
     work = run(inputs, tmp_path / "work")
     files = {"scores.parquet": work.data("scores.parquet").read_bytes()}

@@ -189,6 +189,7 @@ def test_a_step_that_two_lineages_know_is_counted_once(world: dict[str, Artifact
     text = Page(rendered({**world, "newer": newer}, title="Card")).text
     assert "made from 45 of 100 pages" in text
     assert "stop words" not in text
+    assert f"gopher_filtered · dump-1 · {newer.recipe[:6]}" in text
     assert newer.recipe in text
 
 

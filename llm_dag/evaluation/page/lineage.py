@@ -8,6 +8,7 @@ row, with what its reference says.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -110,13 +111,23 @@ def graph(nodes: list[Node]) -> Markup:
 
 def time_and_space(nodes: list[Node]) -> Markup:
     """A bar for the seconds of each artifact, its bytes in words."""
+    names = Counter(node.name for node in nodes)
     rows = [
-        Bar(node.name, f"{duration(node.artifact.seconds)} · {size(node.artifact.bytes)}", node.artifact.seconds)
+        Bar(
+            _told_apart(node, names),
+            f"{duration(node.artifact.seconds)} · {size(node.artifact.bytes)}",
+            node.artifact.seconds,
+        )
         for node in nodes
         if node.artifact is not None
     ]
     total = sum(node.artifact.seconds for node in nodes if node.artifact is not None)
     return bars(rows, "Time of each artifact", f"{len(rows)} artifacts took {duration(total)} together.", thickness=5)
+
+
+def _told_apart(node: Node, names: Counter[str]) -> str:
+    """The node's name, with its recipe where the report knows several of that name."""
+    return f"{node.name} · {node.recipe[:6]}" if names[node.name] > 1 else node.name
 
 
 def settings(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
