@@ -18,7 +18,7 @@ from llm_dag.store.errors import StoreError
 from llm_dag.store.recipe import Recipe
 from llm_dag.store.resolve import Resolver
 from llm_dag.store.step import Graph, Step
-from llm_dag.store.store import CheckRecord, Store
+from llm_dag.store.store import Store
 
 SHOWN_REASONS = 12
 
@@ -88,7 +88,7 @@ def _materialize(
         data_version=dg.DataVersion(outcome.artifact.digest),
         tags={"dagster/code_version": code_version(used), **_inputs_used(outcome.artifact)},
         metadata=metadata(outcome),
-        check_results=[_check_result(step, record) for record in outcome.checks.values()],
+        check_results=_check_results(step, outcome, resolving.store.acceptances(outcome.artifact)),
     )
 
 
@@ -120,14 +120,26 @@ def _inputs_used(artifact: Artifact) -> dict[str, str]:
     }
 
 
-def _check_result(step: Step, record: CheckRecord) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        passed=record.passed,
-        check_name=record.name,
-        severity=dg.AssetCheckSeverity.ERROR if record.blocking else dg.AssetCheckSeverity.WARN,
-        description=record.message,
-        metadata=dict(record.numbers),
-    )
+def _check_results(
+    step: Step, outcome: Outcome, accepted: Mapping[str, Mapping[str, str]]
+) -> list[dg.AssetCheckResult]:
+    """The checks as Dagster shows them; one that somebody accepted is shown as failed, and stops nothing."""
+    results = []
+    for record in outcome.checks.values():
+        stops = record.blocking and record.name not in accepted
+        told: dict[str, Any] = dict(record.numbers)
+        if record.name in accepted:
+            told |= {f"accepted_{key}": accepted[record.name][key] for key in ("who", "why", "when")}
+        results.append(
+            dg.AssetCheckResult(
+                passed=record.passed,
+                check_name=record.name,
+                severity=dg.AssetCheckSeverity.ERROR if stops else dg.AssetCheckSeverity.WARN,
+                description=record.message,
+                metadata=told,
+            )
+        )
+    return results
 
 
 def metadata(outcome: Outcome) -> dict[str, Any]:

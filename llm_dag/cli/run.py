@@ -142,7 +142,9 @@ def _failures(result: Any) -> list[str]:
         f"{data.asset_key.path[-1]}: its check {data.check_name} failed: {data.description}; if that is as it should be: "
         f'llm-dag accept {data.asset_key.path[-1]} {data.check_name} --why "…"'
         for event in result.all_events
-        if event.event_type_value == "ASSET_CHECK_EVALUATION" and not (data := event.asset_check_evaluation_data).passed
+        if event.event_type_value == "ASSET_CHECK_EVALUATION"
+        and not (data := event.asset_check_evaluation_data).passed
+        and data.severity.value == "ERROR"
     ]
     if lines:
         return lines
