@@ -22,7 +22,8 @@ class Conf(dg.ConfigurableResource):  # type: ignore[type-arg]
     def config(self) -> Config:
         """The composed tree. Raises dg.Failure with a message for a person."""
         try:
-            return compose([f"scale={self.scale.value}", *self.overrides], Path(self.config_dir) if self.config_dir else None)
+            folder = Path(self.config_dir) if self.config_dir else None
+            return compose([f"scale={self.scale.value}", *self.overrides], folder)
         except ConfigError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
 

@@ -1,4 +1,4 @@
-"""How steps and checks are declared: `@step(...)` over a function of `Work`, `@blocking` over a function of `Artifact`."""
+"""How steps and checks are declared: `@step(...)` over a function of `Work`, `@blocking` over one of `Artifact`."""
 
 from __future__ import annotations
 

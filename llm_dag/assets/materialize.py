@@ -65,9 +65,7 @@ def code_version(recipe: Recipe) -> str:
     return digest([recipe.code.digest, dict(recipe.config)])[:16]
 
 
-def _materialize(
-    step: Step, graph: Graph, context: dg.AssetExecutionContext, config: Config
-) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def _materialize(step: Step, graph: Graph, context: dg.AssetExecutionContext, config: Config) -> dg.MaterializeResult:  # type: ignore[type-arg]
     dump = config.identity.source.dump
     if context.has_partition_key and step.partitioned:
         dump = context.partition_key
@@ -106,7 +104,7 @@ def _one_dump(context: dg.AssetExecutionContext, config: Config) -> None:
     if tagged and tagged != dump:
         raise StoreError(
             f"the run's partition is {tagged}, and source.dump={dump}: one run is about one dump. Give both: "
-            f"dagster job execute … --tags '{{\"dagster/partition\": \"{dump}\"}}', or choose the partition in the "
+            f'dagster job execute … --tags \'{{"dagster/partition": "{dump}"}}\', or choose the partition in the '
             f"launchpad, or set source.dump={tagged}"
         )
 
@@ -172,5 +170,6 @@ def metadata(outcome: Outcome) -> dict[str, Any]:
 
 def _reasons(numbers: Mapping[str, float]) -> list[tuple[str, int]]:
     """Drop reasons and their counts, the biggest first."""
-    found = [(name.removeprefix("dropped/"), int(value)) for name, value in numbers.items() if name.startswith("dropped/")]
+    dropped = {name: int(value) for name, value in numbers.items() if name.startswith("dropped/")}
+    found = [(name.removeprefix("dropped/"), value) for name, value in dropped.items()]
     return sorted(found, key=lambda pair: (-pair[1], pair[0]))

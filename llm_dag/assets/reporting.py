@@ -1,4 +1,4 @@
-"""Where a step's progress goes: Dagster's log, observations that the UI plots live, and a file that `llm-dag run` reads."""
+"""Where a step's progress goes: Dagster's log, observations that the UI plots, the file that `llm-dag run` reads."""
 
 from __future__ import annotations
 

@@ -53,7 +53,8 @@ def show(
 
 def _manifest(console: Console, artifact: Artifact) -> None:
     manifest = artifact.manifest
-    commit = manifest.commit.get("commit", "none")[:12] + (" with local changes" if manifest.commit.get("dirty") else "")
+    changed = " with local changes" if manifest.commit.get("dirty") else ""
+    commit = manifest.commit.get("commit", "none")[:12] + changed
     rows = {
         "asset": f"{artifact.asset} {artifact.partition or ''}",
         "recipe": manifest.recipe,

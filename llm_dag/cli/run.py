@@ -23,6 +23,7 @@ from llm_dag.store.resolve import State
 
 JOBS = ("assistant", "refresh_data", "pretrain")
 FAILED = 1
+CHECKED = "ASSET_CHECK_EVALUATION"
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides: scale=ci curation.gopher.min_words=60")]
 ConfigDir = Annotated[Path | None, typer.Option(help="A folder of further groups and experiments.")]
@@ -138,14 +139,15 @@ def _states(result: Any) -> dict[str, str]:
 
 def _failures(result: Any) -> list[str]:
     """What went wrong, in the words of the step that failed; a fault of the program says where its trace is."""
-    lines = [
-        f"{data.asset_key.path[-1]}: its check {data.check_name} failed: {data.description}; if that is as it should be: "
-        f'llm-dag accept {data.asset_key.path[-1]} {data.check_name} --why "…"'
-        for event in result.all_events
-        if event.event_type_value == "ASSET_CHECK_EVALUATION"
-        and not (data := event.asset_check_evaluation_data).passed
-        and data.severity.value == "ERROR"
-    ]
+    checks = [event.asset_check_evaluation_data for event in result.all_events if event.event_type_value == CHECKED]
+    lines = []
+    for check in checks:
+        if not check.passed and check.severity.value == "ERROR":
+            asset = check.asset_key.path[-1]
+            accept = f'llm-dag accept {asset} {check.check_name} --why "…"'
+            lines.append(
+                f"{asset}: its check {check.check_name} failed: {check.description}; if that is right: {accept}"
+            )
     if lines:
         return lines
     for event in result.all_events:

@@ -116,9 +116,7 @@ def _split(tree: DictConfig) -> tuple[Identity, Compute]:
     try:
         values = OmegaConf.to_container(asked, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(
-            f"{error.full_key}: {_words(error)} (what is asked for may not depend on compute)"
-        ) from error
+        raise ConfigError(f"{error.full_key}: {_words(error)} (what is asked for may not depend on compute)") from error
     try:
         schema = OmegaConf.structured(Identity)
         schema.source = OmegaConf.structured(OmegaConf.get_type(tree.source))
@@ -152,7 +150,8 @@ def _check_override(override: str, folders: list[Path]) -> None:
     if options:
         wanted = [item.strip() for item in value.split(",")]
         if wrong := [item for item in wanted if item not in options and item != "null"]:
-            raise ConfigError(f"{key}={wrong[0]}: conf/{key} has no such option; allowed is one of {', '.join(options)}")
+            allowed = ", ".join(options)
+            raise ConfigError(f"{key}={wrong[0]}: conf/{key} has no such option; allowed is one of {allowed}")
         return
     node: Any = Root
     parts = key.split(".")

@@ -104,6 +104,8 @@ def test_every_key_of_conf_is_explained() -> None:
         return [field.name for field in dataclasses.fields(node)]  # type: ignore[arg-type]
 
     identity = compose(["scale=ci"]).identity
-    for node in (identity.source, identity.curation.gopher, identity.pretrain, identity.sft, identity.evaluation.harness):
+    nodes = (identity.source, identity.curation.gopher, identity.pretrain, identity.sft, identity.evaluation.harness)
+    for node in nodes:
         for key in keys(node):
-            assert re.search(rf"^    {key}: .*  # ", schemas, re.MULTILINE), f"{type(node).__name__}.{key} has no comment"
+            commented = re.search(rf"^    {key}: .*  # ", schemas, re.MULTILINE)
+            assert commented, f"{type(node).__name__}.{key} has no comment"
