@@ -1,6 +1,6 @@
 """The code location: the one place where Dagster is assembled. Explicit lists, no autoloading.
 
-    dagster job execute -m llm_dag.definitions -j assistant
+dagster job execute -m llm_dag.definitions -j assistant
 """
 
 import warnings
