@@ -1,0 +1,131 @@
+"""Keys whose effect one changed file does not show: a handmade input, an error, or what the step does on its way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from llm_dag.config.compose import ConfigError, compose
+from llm_dag.config.source import PythonDocs, Warc, source_from
+from llm_dag.curation import extraction
+from llm_dag.store.canonical import config_values
+from llm_dag.training import loop
+from tests.knobs import pages
+from tests.knobs.world import SMALL, World, files_of
+
+Shown = Callable[[World, pytest.MonkeyPatch], None]
+
+
+def source_kind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kind names the schema of a dump that the store remembers; another one is refused."""
+    for node, kind in ((world.config.identity.source, PythonDocs), (Warc("warc", "d", 1, ["a.warc"]), Warc)):
+        assert type(source_from(config_values(node))) is kind
+    with pytest.raises(ConfigError, match=r"source\.kind=warc: allowed is one of python_docs"):
+        compose(["scale=ci", "source.kind=warc"])
+    with pytest.raises(ConfigError, match=r"source\.kind=python_docs: allowed is one of warc"):
+        compose(["source=warc", "source.files=[a.warc]", "source.kind=python_docs"])
+
+
+def extraction_timeout(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that takes longer than its time is dropped."""
+
+    def slow(html: str) -> str:
+        time.sleep(0.3)
+        return "A text."
+
+    def reason(seconds: float) -> str:
+        identity = world.changed({"curation.extraction.timeout_seconds": seconds})
+        page = {"encodings": "", "charset": ""}
+        return extraction._extracted(page, b"<p>A text.</p>", identity.curation.extraction, slow)[0]
+
+    assert (reason(0.1), reason(60.0)) == ("extraction_timeout", "")
+
+
+def language_model(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another model gives other scores."""
+    from fasttext import train_supervised
+
+    lines = [f"__label__{language} {text}" for language in ("en", "fr") for text in ("the old bridge", "le vieux pont")]
+    examples = world.folder / "languages.txt"
+    examples.write_text("\n".join(lines) + "\n")
+    train_supervised(str(examples), epoch=1, dim=2, thread=1, verbose=0).save_model(str(world.folder / "languages.bin"))
+    differ(world, "curation.language.model", str(world.folder / "languages.bin"), "language_filtered", "verdicts/")
+
+
+def custom_modules(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file that is named is the one whose class judges."""
+    found = []
+    for name, word in (("one", "ferry"), ("two", "compass")):
+        path = world.folder / name / "rules.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(
+            f"class Without:\n    def filter(self, document):\n        return {word!r} not in document.text\n"
+        )
+        changes = {"curation.custom.modules": [str(path)], "curation.custom.filters": [{"_target_": "rules.Without"}]}
+        found.append(files_of(world.artifact("custom_filtered", changes), "verdicts/"))
+    assert found[0] != found[1]
+
+
+def device_tokens(step: str, asset: str) -> Shown:
+    """A device holds fewer rows at once: the batch is cut into more pieces. Bytes differ by rounding at most."""
+
+    def show(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        pieces = []
+        cut = loop.cut
+
+        def counted(batch: loop.Batch, rows: int) -> Any:
+            found = list(cut(batch, rows))
+            pieces.append(len(found))
+            return iter(found)
+
+        monkeypatch.setattr(loop, "cut", counted)
+        world.make(asset, {f"{step}.device_tokens": 128, f"{step}.seed": 99})
+        assert set(pieces) == {getattr(world.config.identity, step).batch_tokens // 128}
+
+    return show
+
+
+def model_is_pretrained(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The group `model` is the shape that pretraining trains, and whose context finetuning expects."""
+    keys = {"width": 16, "depth": 1, "heads": 4, "kv_heads": 2, "ffn": 48, "context": 256}
+    keys |= {"rope_theta": 77.0, "norm_eps": 0.25, "tie_embeddings": False}
+    found = compose([*SMALL, *(f"model.{key}={value}" for key, value in keys.items())]).identity
+    assert vars(found.pretrain.model) == keys
+    assert found.sft.context == 256
+
+
+def sft_context(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows for another context than the base model's are refused."""
+    with pytest.raises(loop.TrainingError, match=r"sft\.context=256, but the base model's context is 128"):
+        world.make("sft_model", {"sft.context": 256})
+
+
+def other_conversations(key: str) -> Shown:
+    """A file of conversations is read."""
+
+    def show(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = str(pages.write_conversations(world.folder / f"{key}.jsonl", 7, "other"))
+        value: Any = (
+            path if isinstance(world.config.identity.conversations.handwritten, str) and "hand" in key else [path]
+        )
+        differ(world, key, value, "conversations", "train.jsonl")
+
+    return show
+
+
+def other_template(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page is what the template says."""
+    path = world.folder / "page.jinja"
+    path.write_text("<html>{{ title }}</html>")
+    artifact = world.artifact("report_card", {"evaluation.report.template": str(path)})
+    assert artifact.path("report_card.html").read_text() == "<html>Report card</html>"
+
+
+def differ(world: World, key: str, value: Any, asset: str, files: str) -> None:
+    """The files of an asset differ between the base value of a key and another one."""
+    before, after = world.artifact(asset), world.artifact(asset, {key: value})
+    assert before.digest != after.digest
+    assert files_of(before, files) != files_of(after, files)
