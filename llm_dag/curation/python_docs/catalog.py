@@ -21,23 +21,26 @@ from llm_dag.curation.python_docs.source_reader import read_source
 
 TEST_PARTS = {"test", "tests", "testing", "_testing", "conftest", "benchmarks", "examples", "_vendor", "vendor"}
 LARGEST_SOURCE = 1 << 20  # bytes; larger files hold tables, not docstrings
+UNNAMED = frozenset({"posix", "nt", "genericpath", "pyexpat"})  # people say os, os.path and xml.parsers.expat
 DEEPEST = 4  # private modules that hand a name on
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """Where the modules of a subject are: sources by dotted name, C modules, and other names of modules (os.path)."""
+    """Where the modules of a subject are: sources by dotted name, C modules, other names (os.path), and the modules
+    whose names are not for use (posix)."""
 
     subject: str
     sources: Mapping[str, Path]
     compiled: frozenset[str]
     aliases: Mapping[str, str]
+    unnamed: frozenset[str]
     read: Callable[[str], Module | None]
 
     def public(self) -> list[str]:
         """The names of the public modules, in an order that is fixed and mixes them well."""
         names = [*self.sources, *self.compiled, *self.aliases]
-        return sorted((name for name in names if not _private(name)), key=_mixed)
+        return sorted((name for name in names if not _private(name) and name not in self.unnamed), key=_mixed)
 
     def module(self, name: str, depth: int = 0) -> Module | None:
         """A module with everything that it publishes, or None if it cannot be read."""
@@ -55,8 +58,10 @@ class Catalog:
                 taken = {key: value for key, value in source.members.items() if source.is_public(key)}
             else:
                 taken = {item.local: source.members[item.name]} if item.name in source.members else {}
+            public = not _private(item.module) and item.module not in self.unnamed
             for key, value in taken.items():
-                members.setdefault(key, replace(value, name=key))
+                also = f"{item.module}.{value.name}" if public else value.also
+                members.setdefault(key, replace(value, name=key, also=also))
         return replace(found, name=name, members=members)
 
     def _known(self, module: str) -> bool:
@@ -72,13 +77,15 @@ def standard_library() -> Catalog:
     """The catalog of the running Python's standard library."""
     sources, compiled = stdlib.modules(), stdlib.compiled()
     native = "ntpath" if "nt" in compiled else "posixpath"
-    return Catalog("stdlib", sources, compiled - sources.keys(), {"os.path": native}, _reader(sources, compiled))
+    return Catalog(
+        "stdlib", sources, compiled - sources.keys(), {"os.path": native}, UNNAMED, _reader(sources, compiled)
+    )
 
 
 def installed(name: str) -> Catalog:
     """The catalog of an installed distribution. Raises PackageNotFoundError."""
     sources = _python_sources(distribution(name))
-    return Catalog(name, sources, frozenset(), {}, _reader(sources, frozenset()))
+    return Catalog(name, sources, frozenset(), {}, frozenset(), _reader(sources, frozenset()))
 
 
 def _python_sources(found: Distribution) -> dict[str, Path]:

@@ -72,7 +72,7 @@ def _call(found: Any, doc: str, name: str) -> tuple[str | None, str]:
     try:
         shown = ", ".join(_parameters(inspect.signature(found)))
         return f"({shown})", doc
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError, NameError):  # no signature, or one that Python cannot evaluate
         return written, doc
 
 

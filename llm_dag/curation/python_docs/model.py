@@ -14,6 +14,7 @@ class Function:
     signature: str | None
     arguments: tuple[str, ...] | None
     doc: str
+    also: str = ""  # the qualified name under which another public module has it
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Class:
     doc: str
     bases: tuple[str, ...] = ()
     members: tuple[Function, ...] = ()
+    also: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ own: in between prose, Gopher's rule on words without letters drops four pages o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from llm_dag.curation.python_docs import html
@@ -21,6 +21,7 @@ FEWEST_SENTENCES = 3
 METHOD_WORDS = 60  # methods are better read beside their class: only long ones go
 FEWEST_PAGE_WORDS = 60  # of a module's page; a shorter one says nothing that its members' pages do not
 FEWEST_EXAMPLE_LINES = 30
+PART = 12  # members on one page; C4 drops a page for one curly bracket, so long lists stand on several
 TOLD = "{name} is a {kind} of the {owner_kind} {owner}."
 
 
@@ -32,6 +33,14 @@ class Article:
     title: str
     body: str
     signature: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A member as it stands on the page of its owner."""
+
+    name: str
+    body: str
 
 
 @dataclass
@@ -53,30 +62,27 @@ class _Writer:
             block for block, after in zip(left, followed, strict=True) if (block.kind, after) != ("heading", "heading")
         )
 
-    def entry(self, name: str, doc: str, summary: bool) -> Iterator[str]:
+    def entry(self, name: str, doc: str, summary: bool) -> Entry:
         """A member on the page of its owner: its name and first paragraph on one line, then the rest of its text."""
         if summary:
-            if sentence := first_sentence(doc):
-                yield html.entry(name, sentence)
-            return
+            sentence = first_sentence(doc)
+            return Entry(name, html.entry(name, sentence) if sentence else "")
         content = blocks(doc)
         if content and content[0].kind == "paragraph":
-            yield html.entry(name, content[0].text)
-            yield self.prose(name, content[1:])
-        elif content:
-            yield html.heading(name, 3)
-            yield self.prose(name, content)
+            return Entry(name, html.entry(name, content[0].text) + "\n" + self.prose(name, content[1:]))
+        return Entry(name, html.heading(name, 3) + "\n" + self.prose(name, content) if content else "")
 
     def object(
-        self, member: Function | Class, name: str, owner: str, path: str, known: str, rest: Sequence[str]
+        self, member: Function | Class, name: str, owner: str, path: str, known: str = "", rest: Sequence[Entry] = ()
     ) -> None:
-        """The page of a function, method or class: what it is, what it takes, its text, and `rest`."""
+        """The page of a function, method or class: what it is, what it takes, its text, and the entries of `rest`."""
         kind = "class" if isinstance(member, Class) else member.kind
         of = "class" if "method" in kind or kind == "property" else "module"
         told = TOLD.format(name=name, kind=kind, owner_kind=of, owner=owner)
         opening = " ".join(filter(None, [told, arguments_sentence(member.arguments), known]))
         title = name.removeprefix(f"{self.module}.")
-        parts = [html.heading(title, 1), html.paragraph(opening), self.prose(name, blocks(member.doc)), *rest]
+        parts = [html.heading(title, 1), html.paragraph(opening), self.prose(name, blocks(member.doc))]
+        parts += [entry.body for entry in rest]
         self.articles.append(Article(path, name, "\n".join(parts), name + (member.signature or "")))
 
 
@@ -84,27 +90,26 @@ def module_articles(module: Module, also: str = "") -> list[Article]:
     """The pages of a module: its own first, then those of what it defines. `also` is another name of the module."""
     public = [(name, member) for name, member in module.members.items() if module.is_public(name)]
     writer = _Writer(module.name)
-    entries: list[str] = []
+    entries: list[Entry] = []
     for name, member in public:
         full = qualified(module.name, name)
         path = f"/{module.name}/{name}.html"
-        known = f"It is also known as {qualified(also, name)}." if also else ""
+        other = member.also or (qualified(also, name) if also else "")
+        known = f"It is also known as {other}." if other else ""
         if isinstance(member, Class):
             made = _write_class(writer, member, full, path, known)
         elif made := _worth(member.doc):
-            writer.object(member, full, module.name, path, known, ())
-        entries += writer.entry(full, member.doc, summary=made)
-    below = writer.articles
-    intro = f"{module.name} is a module." + _counted(public)
-    parts = [
-        html.heading(module.name, 1),
-        html.paragraph(intro),
-        writer.prose(module.name, blocks(module.doc)),
-        *entries,
+            writer.object(member, full, module.name, path, known)
+        entries.append(writer.entry(full, member.doc, summary=made))
+    first, *others = _parts(entries)
+    told = f"{module.name} is a module."
+    own = writer.prose(module.name, blocks(module.doc))
+    heads = [html.heading(module.name, 1), html.paragraph(told + _counted(public)), own]
+    below = [Article(f"/{module.name}/", module.name, "\n".join([*heads, *(one.body for one in first)]))]
+    below += [
+        _further(f"/{module.name}/{number}.html", module.name, told, part) for number, part in enumerate(others, 2)
     ]
-    body = "\n".join(parts)
-    if len(re.sub(r"<[^>]+>", " ", body).split()) >= FEWEST_PAGE_WORDS:
-        below = [Article(f"/{module.name}/", module.name, body), *below]
+    below = [article for article in below if _words(article.body) >= FEWEST_PAGE_WORDS] + writer.articles
     if sum(len(block.text.splitlines()) for _, block in writer.examples) >= FEWEST_EXAMPLE_LINES:
         below = [*below, examples_article(f"/{module.name}/examples.html", module.name, writer.examples)]
     return below
@@ -164,15 +169,37 @@ def _write_class(writer: _Writer, member: Class, full: str, path: str, known: st
     """Write the page of a class and those of its long methods; False if there is too little to say."""
     if not _worth("\n\n".join([member.doc, *(one.doc for one in member.members)])):
         return False
-    entries: list[str] = []
+    entries: list[Entry] = []
+    stem = path.removesuffix(".html")
     for one in member.members:
         name = f"{full}.{one.name}"
         own = _worth(one.doc, METHOD_WORDS)
         if own:
-            writer.object(one, name, full, f"{path.removesuffix('.html')}.{one.name}.html", "", ())
-        entries += writer.entry(name, one.doc, summary=own)
-    writer.object(member, full, writer.module, path, known, entries)
+            writer.object(one, name, full, f"{stem}.{one.name}.html")
+        entries.append(writer.entry(name, one.doc, summary=own))
+    first, *others = _parts(entries)
+    writer.object(member, full, writer.module, path, known, first)
+    for number, part in enumerate(others, 2):
+        article = _further(f"{stem}.{number}.html", full, f"These are further members of the class {full}.", part)
+        if _words(article.body) >= FEWEST_PAGE_WORDS:
+            writer.articles.append(article)
     return True
+
+
+def _parts(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Entries in pages' worth; the first part is there even if it is empty."""
+    told = [entry for entry in entries if entry.body]
+    return [told[start : start + PART] for start in range(0, max(1, len(told)), PART)]
+
+
+def _further(path: str, name: str, told: str, part: Sequence[Entry]) -> Article:
+    """A page that goes on with the members of a module or class."""
+    title = f"{name}, {part[0].name.rpartition('.')[2]} to {part[-1].name.rpartition('.')[2]}"
+    return Article(path, title, "\n".join([html.heading(title, 1), html.paragraph(told), *(one.body for one in part)]))
+
+
+def _words(body: str) -> int:
+    return len(re.sub(r"<[^>]+>", " ", body).split())
 
 
 def _worth(doc: str, words: int = FEWEST_WORDS) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from llm_dag.curation.python_docs.model import Class, Function, Import, Module
 
@@ -30,7 +31,25 @@ def read_source(name: str, source: bytes, is_package: bool) -> Module:
         elif isinstance(node, ast.ImportFrom):
             imports.extend(_imports(node, package))
     module.imports = tuple(imports)
+    for name, method in _bound_methods(tree, module):
+        module.members.setdefault(name, method)
     return module
+
+
+def _bound_methods(tree: ast.Module, module: Module) -> Iterator[tuple[str, Function]]:
+    """Functions that are methods of one hidden object: `_inst = Random()`, then `choice = _inst.choice`."""
+    made: dict[str, Class] = {}
+    for node in tree.body:
+        if not isinstance(node, ast.Assign) or len(node.targets) != 1 or not isinstance(node.targets[0], ast.Name):
+            continue
+        name, value = node.targets[0].id, node.value
+        if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+            if isinstance(found := module.members.get(value.func.id), Class):
+                made[name] = found
+        elif isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name) and value.value.id in made:
+            methods = {member.name: member for member in made[value.value.id].members}
+            if value.attr in methods:
+                yield name, replace(methods[value.attr], name=name, kind="function")
 
 
 def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:

@@ -50,8 +50,8 @@ def modules() -> dict[str, Path]:
 def compiled() -> frozenset[str]:
     """The names of the modules written in C: built in, or beside the library as shared objects."""
     names = set(sys.builtin_module_names)
-    folder = Path(sysconfig.get_path("platstdlib")) / "lib-dynload"
-    if folder.is_dir():
-        names |= {path.name.split(".")[0] for path in folder.iterdir()}
+    for folder in (Path(sysconfig.get_config_var("DESTSHARED") or ""), Path(sys.base_exec_prefix) / "DLLs"):
+        if folder.is_absolute() and folder.is_dir():
+            names |= {path.name.split(".")[0] for path in folder.iterdir() if path.suffix in (".so", ".pyd")}
     known = {name for name in names if name in sys.stdlib_module_names}
     return frozenset(name for name in known - LEFT_OUT if not name.startswith(("_test", "_xx")))
