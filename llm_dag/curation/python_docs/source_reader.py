@@ -31,13 +31,13 @@ def read_source(name: str, source: bytes, is_package: bool) -> Module:
         elif isinstance(node, ast.ImportFrom):
             imports.extend(_imports(node, package))
     module.imports = tuple(imports)
-    for name, method in _bound_methods(tree, module):
-        module.members.setdefault(name, method)
+    for name, member in _assigned(tree, module):
+        module.members.setdefault(name, member)
     return module
 
 
-def _bound_methods(tree: ast.Module, module: Module) -> Iterator[tuple[str, Function]]:
-    """Functions that are methods of one hidden object: `_inst = Random()`, then `choice = _inst.choice`."""
+def _assigned(tree: ast.Module, module: Module) -> Iterator[tuple[str, Function | Class]]:
+    """Other names (`insort = insort_right`), and methods of one object (`_inst = Random()`, `seed = _inst.seed`)."""
     made: dict[str, Class] = {}
     for node in tree.body:
         if not isinstance(node, ast.Assign) or len(node.targets) != 1 or not isinstance(node.targets[0], ast.Name):
@@ -46,6 +46,8 @@ def _bound_methods(tree: ast.Module, module: Module) -> Iterator[tuple[str, Func
         if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
             if isinstance(found := module.members.get(value.func.id), Class):
                 made[name] = found
+        elif isinstance(value, ast.Name) and value.id in module.members:
+            yield name, replace(module.members[value.id], name=name)
         elif isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name) and value.value.id in made:
             methods = {member.name: member for member in made[value.value.id].members}
             if value.attr in methods:
