@@ -60,7 +60,7 @@ def run(instance: dg.DagsterInstance, conf: Conf, *names: str, dump: str = "") -
         selection=list(names),
         instance=instance,
         resources={"conf": conf},
-        partition_key=dump or None,
+        tags={"dagster/partition": dump} if dump else None,  # as jobs are: nobody has registered the dump yet
         raise_on_error=False,
     )
 
