@@ -11,6 +11,7 @@ from rich.console import Console
 
 from llm_dag.cli.run import ConfigDir, Overrides
 from llm_dag.cli.session import open_session, plain_errors
+from llm_dag.store.errors import StoreError
 
 if TYPE_CHECKING:
     from llm_dag.config.generation import Sampling
@@ -37,9 +38,12 @@ def chat(
     with plain_errors(console):
         artifact = open_session(overrides or [], config_dir).artifact(model)
         from llm_dag.config.generation import Sampling
-        from llm_dag.modeling.huggingface import load_model
+        from llm_dag.modeling.huggingface import ModelError, load_model
 
-        transformer, vocabulary = load_model(artifact.folder())
+        try:
+            transformer, vocabulary = load_model(artifact.folder())
+        except ModelError as error:
+            raise StoreError(f"{model} is no model that can answer: {error}") from error
         sampling = Sampling(temperature, top_k, top_p, max_new_tokens, seed)
     said: list[Message] = []
     if not message and sys.stdin.isatty():
@@ -69,10 +73,12 @@ def _answer(
 ) -> list[Message]:
     """Print the answer as it is made, and return the conversation with it."""
     from llm_dag.modeling.generation import stream
-    from llm_dag.tokenization.chat import Conversation, Message, render_prompt
+    from llm_dag.tokenization.chat import Conversation, Message, fitting_prompt
 
     said = [*said, Message("user", text)]
-    prompt = render_prompt(Conversation(tuple(said)), vocabulary)
+    context = transformer.shape.context
+    room = context - min(sampling.max_new_tokens, context // 2)
+    prompt = fitting_prompt(Conversation(tuple(said)), vocabulary, room)
     answer = ""
     for piece in stream(transformer, vocabulary, prompt, sampling):
         answer += piece
