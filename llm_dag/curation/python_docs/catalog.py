@@ -106,7 +106,7 @@ def _python_sources(found: Distribution) -> dict[str, Path]:
 
 
 def _reader(sources: Mapping[str, Path], compiled: frozenset[str]) -> Callable[[str], Module | None]:
-    @functools.lru_cache(maxsize=256)
+    @functools.lru_cache(maxsize=2048)
     def read(name: str) -> Module | None:
         if name in sources:
             path = sources[name]
