@@ -19,6 +19,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from llm_dag.config.compute import Compute
 from llm_dag.config.fields import Problem
@@ -102,6 +103,8 @@ def _composed(overrides: Sequence[str], config_dir: Path | None) -> DictConfig:
                 return hydra_compose("config", overrides=[*overrides, *search])
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_told(error, overrides)) from error
+        except YAMLError as error:  # its words name the file and the line, but not first
+            raise ConfigError(" ".join(str(error).split())) from error
         finally:
             GlobalHydra.instance().clear()
 
@@ -214,4 +217,8 @@ def _words(error: Exception) -> str:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(
+        "raised while composing config:"
+    ):  # which file, and then what is wrong in it
+        return f"{lines[0].rpartition(':')[0].partition(': ')[0]}: {lines[1]}"
     return lines[0] if lines else type(cause).__name__
