@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from llm_dag.store.errors import StoreError
+
 VERDICT_FIELDS: tuple[pa.Field, ...] = (
     pa.field("doc_id", pa.string(), nullable=False),
     pa.field("row", pa.int64(), nullable=False),
@@ -39,7 +41,7 @@ TEXT_SCHEMA = pa.schema(
 ROW_GROUP = 5_000
 
 
-class LedgerError(ValueError):
+class LedgerError(StoreError):
     """Verdicts and the shard that they judge do not belong together."""
 
 

@@ -6,6 +6,30 @@ from llm_dag.store.checks import CheckResult
 
 
 @blocking
+def pages_indexed(artifact: Artifact) -> CheckResult:
+    """Every page of the index has one verdict, in order, and no doc_id stands twice."""
+    from llm_dag.curation import checks_crawl
+
+    return checks_crawl.pages_indexed(artifact)
+
+
+@blocking
+def records_found_again(artifact: Artifact) -> CheckResult:
+    """Records read back from where the index says they lie have the payload that it says."""
+    from llm_dag.curation import checks_crawl
+
+    return checks_crawl.records_found_again(artifact)
+
+
+@blocking
+def takedowns_honoured(artifact: Artifact) -> CheckResult:
+    """No page that was kept matches a takedown rule."""
+    from llm_dag.curation import checks_crawl
+
+    return checks_crawl.takedowns_honoured(artifact)
+
+
+@blocking
 def conservation(artifact: Artifact) -> CheckResult:
     """Every document that the step before kept was judged exactly once: in = kept + dropped."""
     from llm_dag.curation import checks

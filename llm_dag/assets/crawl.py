@@ -1,5 +1,6 @@
 """Group crawl: which pages there are."""
 
+from llm_dag.assets import checks
 from llm_dag.assets.declare import step
 from llm_dag.store.work import Work
 
@@ -12,7 +13,14 @@ def crawl_listing(work: Work) -> None:
     listing.build(work)
 
 
-@step(group="crawl", node="source", inputs=("crawl_listing",), partitioned=True, kinds=("warc", "parquet"))
+@step(
+    group="crawl",
+    node="source",
+    inputs=("crawl_listing",),
+    partitioned=True,
+    checks=(checks.pages_indexed, checks.records_found_again),
+    kinds=("warc", "parquet"),
+)
 def raw_pages(work: Work) -> None:
     """The dump's WARC files (or references to them) and the index of their pages.
 

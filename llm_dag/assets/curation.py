@@ -13,7 +13,7 @@ KINDS = ("datatrove", "parquet")
     node="curation.url",
     inputs=("raw_pages", "takedowns"),
     partitioned=True,
-    checks=(checks.conservation, checks.retention),
+    checks=(checks.conservation, checks.retention, checks.takedowns_honoured),
     kinds=KINDS,
 )
 def url_filtered(work: Work) -> None:

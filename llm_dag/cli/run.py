@@ -157,6 +157,9 @@ def _failures(result: Any) -> list[str]:
                 lines.append(data.user_failure_data.description)
                 continue
             error = data.error
+            if error and "Interrupted" in (error.cls_name or ""):
+                lines.append(f"{event.step_key}: interrupted; what it has done so far is kept")
+                continue
             while error and error.cause:
                 error = error.cause
             told = error.message.strip() if error else "no message"

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from llm_dag.config.generation import Sampling
 from llm_dag.modeling.transformer import ModelShape, Transformer
+from llm_dag.store.errors import StoreError
 from llm_dag.tokenization.vocabulary import Vocabulary
 
 CONFIG, WEIGHTS, GENERATION = "config.json", "model.safetensors", "generation_config.json"
@@ -29,7 +30,7 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jin
 DIGEST = "llm_dag_tokenizer_digest"
 
 
-class ModelError(ValueError):
+class ModelError(StoreError):
     """A model folder that cannot be written or read; the message names the file and what was wanted."""
 
 

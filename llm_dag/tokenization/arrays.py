@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from llm_dag.store.errors import StoreError
+
 DTYPES = {"uint16": "<u2", "uint32": "<u4"}
 
 TOUCHED = pa.schema(
@@ -32,7 +34,7 @@ TOUCHED = pa.schema(
 )
 
 
-class ArraysError(ValueError):
+class ArraysError(StoreError):
     """Token arrays that cannot be read, or not together."""
 
 

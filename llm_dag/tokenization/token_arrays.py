@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from llm_dag.config import tokenizer as config
 from llm_dag.ledger import write_table
+from llm_dag.store.errors import StoreError
 from llm_dag.store.work import Shard, Work
 from llm_dag.tokenization.vocabulary import Vocabulary
 
@@ -39,7 +40,7 @@ DOCUMENTS = pa.schema(
 )
 
 
-class TokenArraysError(ValueError):
+class TokenArraysError(StoreError):
     """A text shard or a setting from which no arrays can be made."""
 
 

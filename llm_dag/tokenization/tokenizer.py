@@ -18,6 +18,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from llm_dag.config import tokenizer as config
+from llm_dag.store.errors import StoreError
 from llm_dag.store.work import Work
 from llm_dag.tokenization.byte_alphabet import token_as_bytes
 from llm_dag.tokenization.chat_template import chat_template
@@ -36,7 +37,7 @@ MIN_FREQUENCY = 2  # a pair that stands once is no pattern
 CARD_TOKENS = 40
 
 
-class TokenizerError(ValueError):
+class TokenizerError(StoreError):
     """The sample cannot give the vocabulary that the configuration asks for."""
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import tiktoken
 
+from llm_dag.store.errors import StoreError
 from llm_dag.tokenization.byte_alphabet import token_as_bytes
 from llm_dag.tokenization.special_tokens import END_OF_TEXT, IM_END, IM_SEP, IM_START, PAD, SPECIAL_TOKENS
 
@@ -32,7 +33,7 @@ FILE = "tokenizer.json"
 LONGEST_RUN = 100_000
 
 
-class VocabularyError(ValueError):
+class VocabularyError(StoreError):
     """`tokenizer.json` is not a byte-level BPE of this project."""
 
 

@@ -31,6 +31,7 @@ from torch.utils.data import DataLoader, Dataset
 from llm_dag.config.optimisation import Optimisation
 from llm_dag.modeling.transformer import Transformer
 from llm_dag.progress import Progress
+from llm_dag.store.errors import StoreError
 from llm_dag.training import checkpoints
 from llm_dag.training.machine import Machine
 from llm_dag.training.optimizers import learning_rate, make_optimizers
@@ -40,7 +41,7 @@ IGNORED = -100  # the label of a position that is not trained on
 Batch = dict[str, Tensor]  # tokens RT, labels RT; of packed rows also positions RT and segments RT
 
 
-class TrainingError(RuntimeError):
+class TrainingError(StoreError):
     """A run that cannot go on; the message names the step and what was found."""
 
 

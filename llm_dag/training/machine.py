@@ -20,13 +20,14 @@ from pathlib import Path
 import torch
 
 from llm_dag.config.compute import Compute
+from llm_dag.store.errors import StoreError
 from llm_dag.store.witness import cpu_features
 
 NATIVE_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
 COMPILERS = ("g++", "clang++", "c++")
 
 
-class MachineError(ValueError):
+class MachineError(StoreError):
     """The configuration asks for what this machine does not have."""
 
 
