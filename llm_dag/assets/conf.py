@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from llm_dag.assets import pools
 from llm_dag.config.compose import Config, ConfigError, compose, scales
 
 Scale = enum.Enum("Scale", {name: name for name in scales()})  # type: ignore[misc]
@@ -29,3 +30,6 @@ class Conf(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         self.config()  # an override that makes no sense stops the run before its first step
+        if context.instance is not None and context.run is not None:
+            for run_id in pools.free(context.instance, context.run.run_id):
+                dg.get_dagster_logger().info(f"run {run_id} was killed; its place on the accelerator is free again")

@@ -21,6 +21,7 @@ concurrency:
     default_limit: 1 # assets of the pool `accelerator` take turns, over all processes
 run_monitoring:
   enabled: true
+  free_slots_after_run_end_seconds: 10 # of a run whose process was killed
 """
 
 

@@ -49,6 +49,7 @@ SCHEMA = pa.schema(
     ]
 )
 HTML = ("text/html", "application/xhtml+xml")
+NAMED = 3  # files that a message names
 _LOOKS_LIKE_HTML = re.compile(
     rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
@@ -79,8 +80,10 @@ def build(work: Work) -> None:
         work.progress.update(int(work.metrics["documents_in"]))
     if not kept:
         found = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "no record at all"
+        first = ", ".join(file.name.removeprefix("warc/") for file in files[:NAMED])
+        more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
         raise listing.SourceError(
-            f"source {work.config.kind}: {len(files)} file(s) hold no HTML page with status 200; found {found}. "
+            f"source {work.config.kind}: {first}{more}: no HTML page with status 200; found {found}. "
             "WARC files with response records are wanted (WET and WAT files hold no pages)"
         )
     work.metrics |= {f"records/{kind}": count for kind, count in sorted(kinds.items())}

@@ -35,7 +35,7 @@ def pages(work: Work) -> None:
     work.metrics |= {"documents_in": 10, "documents_kept": 7, "dropped/short": 2, "dropped/long": 1}
 
 
-@step(group="toy", node="tokens", checks=(narrow,), kinds=("json",))
+@step(group="toy", node="tokens", checks=(narrow,), kinds=("json",), pool="accelerator")
 def made(work: Work) -> None:
     """Says how far it is, and writes down its configuration."""
     work.progress.start("making", UPDATES, "pieces")
