@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import itertools
+import re
 import threading
 import typing
 from collections.abc import Iterator, Sequence
@@ -186,7 +187,7 @@ def _told(error: Exception, overrides: Sequence[str]) -> str:
     """What is wrong with an override: what was given, and the type that is allowed."""
     for override in overrides:
         key, _, given = override.partition("=")
-        if override in str(error):
+        if re.search(rf"(override|string:) '?{re.escape(override)}(\s|'|$)", str(error)) or f"'{key}'" in str(error):
             kind = _leaf(key)
             allowed = f"; allowed is {_TYPES.get(kind, getattr(kind, '__name__', str(kind)))}" if kind else ""
             return f"{key}={given}: {_words(error)}{allowed}"

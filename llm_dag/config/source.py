@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import platform
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from omegaconf import MISSING
 
 from llm_dag.config.fields import Problem, at_least, one_of, path, paths
+
+_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # what the store takes as a partition
 
 
 @dataclass
@@ -20,8 +25,12 @@ class Source:
     shard_documents: int = MISSING  # pages in a shard: the unit of incremental work
 
     def problems(self) -> Iterator[Problem]:
-        if not self.dump or not self.dump.replace("-", "").replace("_", "").replace(".", "").isalnum():
-            yield Problem("dump", self.dump, "letters, digits, '-', '_' and '.': it names folders and a partition")
+        if not _FOLDER.fullmatch(self.dump):
+            yield Problem(
+                "dump",
+                self.dump,
+                "letters a to z, digits, '.', '_' and '-', a letter or digit first: it names folders and a partition",
+            )
         yield from at_least("shard_documents", self.shard_documents, 1)
 
 
@@ -42,6 +51,21 @@ class PythonDocs(Source):
         yield from super().problems()
         yield from one_of("kind", self.kind, ("python_docs",))
         yield from at_least("max_pages", self.max_pages, 0)
+
+    def measured(self) -> dict[str, Any]:
+        """The versions of what is documented: an upgrade is another source under the same configuration."""
+        return {
+            "python": platform.python_version(),
+            "distributions": {name: _installed(name) for name in self.distributions},
+        }
+
+
+def _installed(name: str) -> str | None:
+    """The version of an installed distribution; None where it is not installed, which the listing then refuses."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 @dataclass

@@ -1,8 +1,9 @@
 """Canonical forms and their digests: equal exactly when the values are equal.
 
 A configuration node becomes plain JSON values: a field that declares an `as before` value is left out while it has that
-value, and a path becomes the names and digests of the files that it names. Anything else is an error: a value is never
-turned into text by `str`.
+value, and a path becomes the names and digests of the files that it names. A node that reads something of the machine
+that no file names says what it found in `measured()`; that enters the recipe under the key `measured`. Anything else is
+an error: a value is never turned into text by `str`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from llm_dag.config.places import resolve
 from llm_dag.store.errors import StoreError, Unhashable
 
 BLOCK = 1 << 20
+MEASURED = "measured"  # the key of what a node has measured, beside its fields
 UNSET = "???"  # how a configuration writes a value that nobody has given
 
 
@@ -79,11 +81,14 @@ def config_values(node: Any) -> dict[str, Any]:
 
 def identity(node: Any, key: str, digest_of: Callable[[Path], str] = file_digest) -> dict[str, Any]:
     """A schema node as what a recipe holds of it (see the module's text)."""
-    return _node(node, key, lambda value, name: _files(value, name, digest_of))
+    values = _node(node, key, lambda value, name: _files(value, name, digest_of))
+    if hasattr(node, "measured"):
+        values[MEASURED] = plain(node.measured(), f"{key}.{MEASURED}")
+    return values
 
 
 def requested(node: Any, key: str) -> dict[str, Any]:
-    """A schema node as what was asked for: as `identity`, but a path is its text, whatever the files hold by now."""
+    """A schema node as what was asked for: as `identity`, but a path is its text, and nothing is measured."""
     return _node(node, key, plain)
 
 

@@ -11,6 +11,8 @@ from llm_dag.store.resolve import Resolution
 from llm_dag.store.step import Check, Step
 from llm_dag.store.store import CheckRecord, Store
 
+BROKE = ""  # stands in the record of a check that raised, in the place of its code: no check has this identity
+
 
 def open_inputs(store: Store, resolution: Resolution, code: Callable[..., CodeIdentity] = identify) -> None:
     """Raises BlockedInput if a blocking check of an input, by its present code, has neither passed nor been accepted.
@@ -27,7 +29,7 @@ def open_inputs(store: Store, resolution: Resolution, code: Callable[..., CodeId
 def run_checks(
     store: Store, step: Step, artifact: Artifact, code: Callable[..., CodeIdentity] = identify
 ) -> dict[str, CheckRecord]:
-    """Run the checks that have no result yet, or whose own code changed, and record the results."""
+    """Run the checks that have no result yet, whose own code changed, or that broke, and record the results."""
     known = store.checks(artifact)
     records = {}
     for check in step.checks:
@@ -49,5 +51,6 @@ def _run(check: Check, artifact: Artifact, version: str) -> CheckRecord:
         lost = "".join(f"; {name} is {numbers[name]}" for name in sorted(numbers.keys() - shown.keys()))
         passed, message = bool(result.passed), result.message + lost
     except Exception as error:  # a check that breaks has not passed; what broke is its message
-        passed, message, shown = False, f"the check broke: {type(error).__name__}: {error}", {}
+        # What broke it may be the machine (memory, a full disk), so this is the result of no code: it runs again.
+        passed, message, shown, version = False, f"the check broke: {type(error).__name__}: {error}", {}, BROKE
     return CheckRecord(check.name, passed, check.blocking, message, shown, version)

@@ -25,7 +25,7 @@ NONDETERMINISM = "nondeterminism.json"
 
 @dataclasses.dataclass(frozen=True)
 class CheckRecord:
-    """The result of a check as it stands beside the manifest; `code` is the identity of the check's own code."""
+    """The result of a check as it stands beside the manifest; `code` is the identity of its own code ("": it broke)."""
 
     name: str
     passed: bool

@@ -30,7 +30,9 @@ RESOLVED = shipped("conf") / "_resolved"
         ("~pretrain.seed", "~pretrain.seed", "keys are fixed"),
         ("pretrain.seed", "pretrain.seed", "key=value"),
         ("source.files=[a.warc]", "source.files=[a.warc]", "'files' not in 'PythonDocs'"),
-        ("source.dump=a/b", "source.dump=a/b", "letters, digits"),
+        ("source.dump=a/b", "source.dump=a/b", "letters a to z, digits"),
+        ("source.dump=.hidden", "source.dump=.hidden", "a letter or digit first"),
+        ("source.dump=-dash", "source.dump=-dash", "a letter or digit first"),
     ],
 )
 def test_an_override_that_makes_no_sense_is_refused_with_key_given_and_allowed(

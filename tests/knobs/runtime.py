@@ -16,6 +16,7 @@ from llm_dag.assets.materialize import resolver
 from llm_dag.config.places import store_url
 from llm_dag.progress import Silent
 from llm_dag.store.build import materialize
+from llm_dag.store.errors import StoreError
 from llm_dag.training import checkpoints, machine
 from tests.assets import toy
 from tests.knobs.shown import Shown
@@ -85,9 +86,9 @@ def accelerator(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for asked, device in (("cpu", "cpu"), ("gpu", "cuda"), ("auto", "cuda")):
         assert machine.choose(dataclasses.replace(world.compute, accelerator=asked), "float32").device == device
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match=r"compute\.accelerator=gpu, but torch finds no GPU"):
+    with pytest.raises(machine.MachineError, match=r"compute\.accelerator=gpu, but torch finds no GPU"):
         train(world, 31, accelerator="gpu")
-    with pytest.raises(Exception, match=r"compute\.accelerator=gpu, but torch finds no CUDA device"):
+    with pytest.raises(StoreError, match=r"compute\.accelerator=gpu, but torch finds no CUDA device"):
         world.make("evaluations", {"evaluation.harness.seed": 31}, accelerator="gpu")
 
 
@@ -101,7 +102,9 @@ def devices(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def nodes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several machines want a launcher."""
-    with pytest.raises(ValueError, match=r"compute\.nodes=2, but neither torchrun nor Slurm started this process"):
+    with pytest.raises(
+        machine.MachineError, match=r"compute\.nodes=2, but neither torchrun nor Slurm started this process"
+    ):
         train(world, 33, nodes=2)
 
 

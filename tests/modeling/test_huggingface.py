@@ -12,6 +12,7 @@ from llm_dag.config.generation import Sampling
 from llm_dag.modeling.generation import generate
 from llm_dag.modeling.huggingface import ModelError, load_model, save_model
 from llm_dag.modeling.transformer import Transformer
+from llm_dag.store.errors import StoreError
 from llm_dag.tokenization.chat import Conversation, render_prompt
 from llm_dag.tokenization.tokenizer import train, write
 from llm_dag.tokenization.vocabulary import Vocabulary
@@ -119,7 +120,7 @@ def test_a_broken_file_is_named(
     (folder / name).unlink()
     if content is not None:
         (folder / name).write_bytes(content)
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(StoreError, match=name):
         load_model(folder)
 
 

@@ -156,6 +156,28 @@ def test_a_request_holds_a_path_as_it_was_given(tmp_path: Path) -> None:
     assert requested(Inner(words=str(tmp_path / "gone")), "n") == {"words": str(tmp_path / "gone")}
 
 
+@dataclass
+class Measuring:
+    names: list[str] = field(default_factory=lambda: ["a"])
+
+    def measured(self) -> dict[str, Any]:
+        return dict.fromkeys(self.names, "1.0")
+
+
+@dataclass
+class Unmeasurable:
+    def measured(self) -> dict[str, Any]:
+        return {"a": object()}
+
+
+def test_what_a_node_measures_enters_its_recipe_and_not_the_request() -> None:
+    node = Measuring()
+    assert identity(node, "n") == {"names": ["a"], "measured": {"a": "1.0"}}
+    assert requested(node, "n") == {"names": ["a"]}
+    with pytest.raises(Unhashable, match=r"n\.measured\.a"):
+        identity(Unmeasurable(), "n")
+
+
 @given(st.dictionaries(st.text(), st.text(alphabet="0123456789abcdef", min_size=4)), st.randoms())
 def test_a_content_digest_is_of_names_and_bytes_in_no_order(files: dict[str, str], random: Any) -> None:
     shuffled = list(files.items())

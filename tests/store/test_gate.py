@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -97,6 +98,23 @@ def test_a_check_that_raises_has_not_passed(house: House) -> None:
     assert (record.passed, record.message) == (False, "the check broke: ValueError: no such column in judged")
     with pytest.raises(BlockedInput, match="the check broke"):
         broken.make("upper")
+
+
+def breaks_for_now(artifact: Artifact) -> CheckResult:
+    if os.environ.get("DISK_IS_FULL"):
+        raise OSError("no space left")
+    return CheckResult(True, "read")
+
+
+def test_a_check_that_broke_runs_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISK_IS_FULL", "1")
+    once = with_checks(house, Check("reads", breaks_for_now))
+    assert not once.make_all("judged")["judged"].checks["reads"].passed
+    with pytest.raises(BlockedInput, match="no space left"):
+        once.make("upper")
+    monkeypatch.delenv("DISK_IS_FULL")
+    assert once.make("upper").state is State.BUILD
+    assert once.make("judged").checks["reads"].message == "read"
 
 
 def test_numbers_of_a_check_are_plain_ones_and_the_record_is_stable(house: House) -> None:
