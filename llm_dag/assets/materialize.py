@@ -15,6 +15,7 @@ from llm_dag.store.build import Outcome, materialize
 from llm_dag.store.canonical import config_values, digest, identity
 from llm_dag.store.code_identity import identify
 from llm_dag.store.errors import StoreError
+from llm_dag.store.files import explain
 from llm_dag.store.recipe import Recipe
 from llm_dag.store.resolve import Resolver
 from llm_dag.store.step import Graph, Step
@@ -57,12 +58,12 @@ def default_code_version(step: Step, graph: Graph, default: Config) -> str:
     node: Any = default.identity
     for part in step.node.split("."):
         node = getattr(node, part)
-    return code_version(Recipe(step.name, None, identify(step.build), identity(node, step.node), {}))
+    return code_version(Recipe(step.name, None, identify(step.build), identity(node, step.node), {}).parts)
 
 
-def code_version(recipe: Recipe) -> str:
-    """Code and configuration, without the inputs."""
-    return digest([recipe.code.digest, dict(recipe.config)])[:16]
+def code_version(parts: Mapping[str, Any]) -> str:
+    """Code and configuration of a recipe's parts, without the inputs."""
+    return digest({name: parts[name] for name in ("modules", "distributions", "python", "config")})[:16]
 
 
 def _materialize(step: Step, graph: Graph, context: dg.AssetExecutionContext, config: Config) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -70,18 +71,17 @@ def _materialize(step: Step, graph: Graph, context: dg.AssetExecutionContext, co
     if context.has_partition_key and step.partitioned:
         dump = context.partition_key
     resolving = resolver(config, graph)
-    if not step.inputs and step.node == "source":
-        _register(context, resolving.store, config)
     try:
         _one_dump(context, config)
+        if not step.inputs and step.node == "source":
+            _register(context, resolving.store, config)
         told = reporter(context, dump if step.partitioned else None, config.compute.report_seconds)
         outcome = materialize(resolving, step.name, dump, config.compute, told)
     except StoreError as error:
         raise dg.Failure(f"{step.name}: {error}", allow_retries=False) from error
     said = ", ".join(outcome.reasons)
     context.log.info(f"{step.name}: {outcome.state.value}{f' ({said})' if said else ''}, {outcome.artifact.location}")
-    node = resolving.node(step, dump)
-    used = Recipe(step.name, None, identify(step.build), identity(node, step.node, resolving.store.digests), {})
+    used = outcome.artifact.manifest.recipe_parts  # of what was made: a held artifact was made with other code
     return dg.MaterializeResult(
         data_version=dg.DataVersion(outcome.artifact.digest),
         tags={"dagster/code_version": code_version(used), **_inputs_used(outcome.artifact)},
@@ -91,10 +91,16 @@ def _materialize(step: Step, graph: Graph, context: dg.AssetExecutionContext, co
 
 
 def _register(context: dg.AssetExecutionContext, store: Store, config: Config) -> None:
-    """The dump becomes a partition before anything else of the run needs it."""
+    """The dump becomes a partition before anything else of the run needs it. Raises StoreError for a store that is full
+    or read-only."""
     source = config.identity.source
+    try:
+        store.register_dump(source.dump, config_values(source))
+    except OSError as error:
+        if explained := explain(error, store.files.url):
+            raise explained from error
+        raise
     context.instance.add_dynamic_partitions(DUMP, [source.dump])
-    store.register_dump(source.dump, config_values(source))
 
 
 def _one_dump(context: dg.AssetExecutionContext, config: Config) -> None:

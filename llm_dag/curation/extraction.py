@@ -44,8 +44,8 @@ _UNNESTED = frozenset(  # void elements, and those that the next one of their ki
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
-class TooSlow(Exception):
-    """A page took longer than its time."""
+class TooSlow(BaseException):
+    """A page took longer than its time; no `except Exception` of an extractor can swallow it."""
 
 
 def build(work: Work) -> None:
@@ -104,8 +104,8 @@ def _extracted(
         return error.reason, "", scores
     except TooSlow:
         return "extraction_timeout", "", scores
-    except (ValueError, TypeError, AttributeError, RecursionError, AssertionError, LookupError):
-        return "extraction_failed", "", scores  # the extractors' own defects on broken pages
+    except Exception:  # whatever a broken page does to an extractor, it costs that page alone
+        return "extraction_failed", "", scores
     scores["text_chars"] = len(text)
     return ("" if text else "no_text"), text, scores
 

@@ -41,6 +41,6 @@ def dictionary_for(length: int) -> int:
     """The smallest power of two that holds `length` bytes, at least 1 MiB, at most 1.5 GiB."""
     if length > LARGEST_DICTIONARY:
         raise ValueError(
-            f"{length} bytes do not fit a dictionary of {LARGEST_DICTIONARY}; lower evaluation.prime_bytes"
+            f"{length} bytes do not fit a dictionary of {LARGEST_DICTIONARY}; lower evaluation.harness.prime_bytes"
         )
     return min(max(SMALLEST_DICTIONARY, 1 << (length - 1).bit_length()), LARGEST_DICTIONARY)

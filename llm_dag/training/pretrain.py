@@ -13,6 +13,7 @@ from llm_dag.config.pretrain import Pretrain
 from llm_dag.ledger import write_table
 from llm_dag.modeling.huggingface import save_model
 from llm_dag.modeling.transformer import ModelShape, Transformer
+from llm_dag.store.errors import StoreError
 from llm_dag.store.work import Work
 from llm_dag.tokenization.arrays import TokenArrays
 from llm_dag.tokenization.vocabulary import Vocabulary
@@ -22,7 +23,7 @@ from llm_dag.training.machine import choose
 from llm_dag.training.windows import HeldoutWindows, Windows, seen_documents, seen_ranges
 
 
-class TokenizerMismatch(ValueError):
+class TokenizerMismatch(StoreError):
     """The arrays were made with another tokenizer."""
 
 

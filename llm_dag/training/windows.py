@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from llm_dag.store.errors import StoreError
 from llm_dag.tokenization.arrays import TokenArrays
 from llm_dag.training.loop import IGNORED, Batch
 
@@ -28,7 +29,7 @@ RANGES = pa.schema(
 )
 
 
-class TooFewTokens(ValueError):
+class TooFewTokens(StoreError):
     """The arrays hold not even one window."""
 
 

@@ -42,5 +42,5 @@ def test_dictionary_sizes() -> None:
     assert dictionary_for(5) == 1 << 20
     assert dictionary_for((1 << 20) + 1) == 1 << 21
     assert dictionary_for(1200 << 20) == 1536 << 20
-    with pytest.raises(ValueError, match=r"evaluation\.prime_bytes"):
+    with pytest.raises(ValueError, match=r"evaluation\.harness\.prime_bytes"):
         dictionary_for(1537 << 20)
