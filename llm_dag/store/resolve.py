@@ -145,7 +145,8 @@ class Resolver:
         asked: dict[str, Any] = {}
 
         def ask(one: Step, at: str) -> None:
-            key = f"{one.name} {at}"
+            about_dump = one.partitioned or one.node.split(".")[0] == "source"
+            key = f"{one.name} {at}" if about_dump else one.name  # the run's own dump is not what a model is asked for
             if key in asked:
                 return
             asked[key] = requested(self.node(one, at), one.node)
