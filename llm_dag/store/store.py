@@ -183,8 +183,8 @@ class Store:
             known = [name.removesuffix(".json") for name in self.files.names(".dumps")]
             raise StoreError(
                 f"the dump {dump} has not been crawled into this store; known dumps: {', '.join(known) or 'none'}. "
-                f"Crawl it first (--job refresh_data source.dump={dump}), or name the dumps to read in tokenizer.dumps, "
-                "pretrain.dumps and conversations.dumps"
+                f"Crawl it first (--job refresh_data source.dump={dump}), or name the dumps to read in "
+                "tokenizer.dumps, pretrain.dumps and conversations.dumps"
             ) from None
         return values
 
