@@ -75,7 +75,8 @@ def test_a_wrong_override_ends_before_any_work_with_its_key(house: House) -> Non
 
 
 def test_show_and_verify_read_what_is_there(house: House, first_run: subprocess.CompletedProcess[str]) -> None:
-    shown = house.llm_dag("show", "base_model", "--json")
+    shown = house.command("llm-dag", "show", "base_model", "scale=ci", *house.overrides, "--json")
+    assert shown.returncode == 0, shown.stdout
     manifest = json.loads(shown.stdout)
     assert manifest["asset"] == "base_model"
     assert set(manifest["inputs"]) == {"tokenizer", "token_arrays"}
