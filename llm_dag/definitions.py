@@ -20,7 +20,7 @@ _default = compose()
 
 defs = dg.Definitions(
     assets=[to_asset(step, _graph, _default) for step in _graph.values()],
-    jobs=jobs.jobs(_default.identity.source.dump),
+    jobs=jobs.jobs(_default.identity.source.dump, _graph),
     schedules=[jobs.weekly_refresh()],
     resources={"conf": Conf()},
     executor=jobs.executor,

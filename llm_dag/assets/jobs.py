@@ -5,32 +5,42 @@ from typing import Any
 import dagster as dg
 
 from llm_dag.config.compute import EXECUTORS
+from llm_dag.store.errors import StoreError
+from llm_dag.store.step import Graph
 
 REFRESHED = ("crawl", "curation", "tasks", "tokens")
+JOBS = {
+    "assistant": "Everything: from the crawl to the assistant, its evaluations and the report card.",
+    "refresh_data": "One dump from its crawl to its token arrays. Models stay as they are.",
+    "pretrain": "The base model and everything that it is made from.",
+}
 
 
-def jobs(dump: str) -> list[Any]:
-    """`assistant` (everything), `refresh_data` (one dump), `pretrain` (up to the base model)."""
-    tags = {"dagster/partition": dump}
+def members(job: str, graph: Graph) -> list[str]:
+    """The assets of a job, each after its inputs. Raises StoreError for a job that there is not."""
+    if job == "assistant":
+        return list(graph)
+    if job == "refresh_data":
+        return [name for name, step in graph.items() if step.group in REFRESHED]
+    if job == "pretrain":
+        wanted = {"base_model"}
+        for name in reversed(list(graph)):
+            if name in wanted:
+                wanted |= {item.asset for item in graph[name].inputs}
+        return [name for name in graph if name in wanted]
+    raise StoreError(f"there is no job {job}; there are {', '.join(JOBS)}")
+
+
+def jobs(dump: str, graph: Graph) -> list[Any]:
+    """The jobs as Dagster runs them, about the dump unless a run says otherwise."""
     return [
         dg.define_asset_job(
-            "assistant",
-            selection=dg.AssetSelection.all(),
-            tags=tags,
-            description="Everything: from the crawl to the assistant, its evaluations and the report card.",
-        ),
-        dg.define_asset_job(
-            "refresh_data",
-            selection=dg.AssetSelection.groups(*REFRESHED),
-            tags=tags,
-            description="One dump from its crawl to its token arrays. Models stay as they are.",
-        ),
-        dg.define_asset_job(
-            "pretrain",
-            selection=dg.AssetSelection.assets("base_model").upstream(),
-            tags=tags,
-            description="The base model and everything that it is made from.",
-        ),
+            name,
+            selection=dg.AssetSelection.assets(*members(name, graph)),
+            tags={"dagster/partition": dump},
+            description=description,
+        )
+        for name, description in JOBS.items()
     ]
 
 

@@ -1,7 +1,8 @@
-"""`llm-dag status`, `show`, `verify`, `accept`: what there is, and whether it is what it says."""
+"""`llm-dag status`, `show`, `verify`, `accept`, `adopt`: what there is, and whether it is what it says."""
 
 from __future__ import annotations
 
+import getpass
 import json
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from llm_dag.cli.run import ConfigDir, Overrides
 from llm_dag.cli.session import open_session, plain_errors
 from llm_dag.cli.tables import plan_table, size
 from llm_dag.store.artifact import Artifact
+from llm_dag.store.errors import StoreError
 
 FAULTS = 1
 
@@ -80,19 +82,19 @@ def _manifest(console: Console, artifact: Artifact) -> None:
     console.print_json(json.dumps(dict(manifest.config)))
 
 
-def verify(overrides: Overrides = None) -> None:
+def verify(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
     """Hash every file of the store again; name each that is not what its manifest says."""
     from llm_dag.progress import Silent
     from llm_dag.store.verify import verify as verify_store
 
     console = Console()
     with plain_errors(console):
-        session = open_session(overrides or [])
+        session = open_session(overrides or [], config_dir)
         with console.status("hashing every file …"):
             faults = verify_store(session.store, Silent())
         for fault in faults:
             console.print(f"[red]{fault.artifact}/{fault.file}[/] {escape(fault.found)}", soft_wrap=True)
-        count = len(session.store.everything())
+        count = len(session.store.places())
         console.print(f"{count} artifacts, {len(faults)} faults")
         if faults:
             raise typer.Exit(FAULTS)
@@ -104,10 +106,38 @@ def accept(
     why: Annotated[str, typer.Option(help="The reason; it is recorded.")],
     overrides: Overrides = None,
     who: Annotated[str, typer.Option(help="Your name (default: the user's).")] = "",
+    config_dir: ConfigDir = None,
 ) -> None:
     """Open an artifact although one of its blocking checks failed; name and reason are kept beside it."""
     console = Console()
     with plain_errors(console):
-        session = open_session(overrides or [])
+        session = open_session(overrides or [], config_dir)
         session.store.accept(session.artifact(asset), check, why, who)
         console.print(f"accepted {asset} {check}")
+
+
+def adopt(
+    asset: Annotated[str, typer.Argument(help="The asset.")],
+    recipe: Annotated[str, typer.Argument(help="The recipe, or its beginning, of the artifact to keep.")],
+    why: Annotated[str, typer.Option(help="The reason; it is recorded.")],
+    overrides: Overrides = None,
+    who: Annotated[str, typer.Option(help="Your name (default: the user's).")] = "",
+    config_dir: ConfigDir = None,
+) -> None:
+    """Keep an artifact across a refactor: what this configuration and code ask for takes its bytes."""
+    from llm_dag.store.commit import adopt as adopt_artifact
+
+    console = Console()
+    with plain_errors(console):
+        session = open_session(overrides or [], config_dir)
+        if asset not in session.graph:
+            raise StoreError(f"there is no asset {asset}; there are {', '.join(session.graph)}")
+        found = session.resolver.resolve(asset)
+        if found.recipe is None:
+            raise StoreError(f"the recipe of {asset} is not known before its inputs are made; materialize them first")
+        made = [one for one in session.store.artifacts(asset, found.partition) if one.recipe.startswith(recipe)]
+        if len(made) != 1:
+            known = ", ".join(one.recipe[:12] for one in session.store.artifacts(asset, found.partition))
+            raise StoreError(f"{recipe} names {len(made)} artifacts of {asset}; its recipes are {known or 'none'}")
+        adopted = adopt_artifact(session.store, made[0], found.recipe, who or getpass.getuser(), why)
+        console.print(f"adopted {made[0].recipe[:12]} as {adopted.recipe[:12]}", highlight=False)

@@ -3,7 +3,7 @@
 import typer
 
 from llm_dag.cli.chat import chat
-from llm_dag.cli.inspect import accept, show, status, verify
+from llm_dag.cli.inspect import accept, adopt, show, status, verify
 from llm_dag.cli.run import run
 
 app = typer.Typer(
@@ -12,5 +12,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-for command in (run, status, chat, show, verify, accept):
+for command in (run, status, chat, show, verify, accept, adopt):
     app.command()(command)

@@ -11,8 +11,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from llm_dag.assets.jobs import JOBS, members
 from llm_dag.assets.reporting import duration
 from llm_dag.cli import bars, home
 from llm_dag.cli.session import Session, open_session, plain_errors
@@ -21,7 +23,6 @@ from llm_dag.config.compose import sweep
 from llm_dag.store.errors import StoreError
 from llm_dag.store.resolve import State
 
-JOBS = ("assistant", "refresh_data", "pretrain")
 FAILED = 1
 CHECKED = "ASSET_CHECK_EVALUATION"
 
@@ -46,14 +47,18 @@ def run(
             if multirun:
                 console.rule(" ".join(each))
             session = open_session(each, config_dir)
+            names = members(job, session.graph)
+            released = _held(session, release or [])
             if cfg:
                 if cfg != "job":
                     raise StoreError(f"--cfg {cfg}: allowed is job")
                 sys.stdout.write(session.config.to_yaml())
             elif dry_run:
-                console.print(plan_table(session, session.resolutions()))
+                console.print(plan_table(session, [session.resolver.resolve(name) for name in names]))
             else:
-                _run(console, session, job, each, release or [], config_dir)
+                for name in released:
+                    session.store.release(name, session.resolver.resolve(name).request)
+                _run(console, session, job, names)
 
 
 def _console() -> Console:
@@ -61,24 +66,20 @@ def _console() -> Console:
     return Console(file=os.fdopen(os.dup(sys.stdout.fileno()), "w"), force_terminal=sys.stdout.isatty() or None)
 
 
-def _run(
-    console: Console, session: Session, job: str, overrides: Sequence[str], release: list[str], config_dir: Path | None
-) -> None:
-    if job not in JOBS:
-        raise StoreError(f"--job {job}: allowed is one of {', '.join(JOBS)}")
-    _release(session, release)
+def _run(console: Console, session: Session, job: str, names: Sequence[str]) -> None:
     console.print("resolving …", style="dim")
-    building = [one.name for one in session.resolutions() if one.state not in (State.FRESH, State.HELD)]
+    resolver = session.resolver
+    building = [name for name in names if resolver.resolve(name).state not in (State.FRESH, State.HELD)]
     first = ", ".join(building[:6]) + (f" and {len(building) - 6} more" if len(building) > 6 else "")
     console.print(f"to build: {first}" if building else "everything is fresh", highlight=False)
     begun = time.monotonic()
     with bars.shown(console):
-        result = _execute(job, session, overrides, config_dir)
+        result = _execute(job, session)
     states = _states(result)
     console.print(_summary(session, states))
     seconds = duration(time.monotonic() - begun)
     if not result.success:
-        for line in _failures(result):
+        for line in _failures(result, session):
             console.print(f"[bold red]error[/] {line}", highlight=False, soft_wrap=True)
         console.print(f"failed after {seconds}; run the same command to go on from here", highlight=False)
         raise typer.Exit(FAILED)
@@ -92,30 +93,29 @@ def _run(
     if "report_card" in states:
         page = session.artifact("report_card").location
         console.print(f"report card: {page}/data/report_card.html", highlight=False, soft_wrap=True)
-        console.print("talk to it:  llm-dag chat      look inside: make ui", highlight=False)
+        talk = escape(f"llm-dag chat{session.asked}")
+        console.print(f"talk to it:  {talk}      look inside: make ui", highlight=False, soft_wrap=True)
 
 
-def _release(session: Session, names: list[str]) -> None:
-    for name in names:
-        if name not in session.graph or not session.graph[name].held:
-            held = ", ".join(step.name for step in session.graph.values() if step.held)
-            raise StoreError(f"--release {name}: allowed is one of {held}")
-        session.store.release(name, session.resolver.resolve(name).request)
+def _held(session: Session, names: list[str]) -> list[str]:
+    """The names, if each is a held asset. Raises StoreError before anything is released."""
+    held = [step.name for step in session.graph.values() if step.held]
+    if wrong := [name for name in names if name not in held]:
+        raise StoreError(f"--release {wrong[0]}: allowed is one of {', '.join(held)}")
+    return names
 
 
-def _execute(job: str, session: Session, overrides: Sequence[str], config_dir: Path | None) -> Any:
+def _execute(job: str, session: Session) -> Any:
     """Run the job in this process, as `dagster job execute` would, on the instance of DAGSTER_HOME."""
     home.ensure()
     import dagster as dg
 
-    from llm_dag.cli import reconstruct
-
-    asked: dict[str, Any] = {"overrides": list(overrides)}
-    if config_dir:
-        asked["config_dir"] = str(config_dir)
+    asked: dict[str, Any] = {"overrides": list(session.config.overrides)}
+    if session.config_dir:
+        asked["config_dir"] = str(session.config_dir)
     with dg.DagsterInstance.get() as instance:
         return dg.execute_job(
-            dg.reconstructable(getattr(reconstruct, job)),
+            dg.build_reconstructable_job("llm_dag.cli.reconstruct", "job", (job,)),
             instance=instance,
             run_config={
                 "resources": {"conf": {"config": asked}},
@@ -137,14 +137,14 @@ def _states(result: Any) -> dict[str, str]:
     return states
 
 
-def _failures(result: Any) -> list[str]:
+def _failures(result: Any, session: Session) -> list[str]:
     """What went wrong, in the words of the step that failed; a fault of the program says where its trace is."""
     checks = [event.asset_check_evaluation_data for event in result.all_events if event.event_type_value == CHECKED]
     lines = []
     for check in checks:
         if not check.passed and check.severity.value == "ERROR":
             asset = check.asset_key.path[-1]
-            accept = f'llm-dag accept {asset} {check.check_name} --why "…"'
+            accept = f'llm-dag accept {asset} {check.check_name}{session.asked} --why "…"'
             lines.append(
                 f"{asset}: its check {check.check_name} failed: {check.description}; if that is right: {accept}"
             )

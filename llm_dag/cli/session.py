@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,13 @@ class Session:
     config: Config
     graph: Graph
     store: Store
+    config_dir: Path | None = None
+
+    @property
+    def asked(self) -> str:
+        """The overrides and options of this command, as further commands about the same configuration need them."""
+        words = [*self.config.overrides, *(["--config-dir", str(self.config_dir)] if self.config_dir else [])]
+        return "".join(f" {shlex.quote(word)}" for word in words)
 
     @property
     def resolver(self) -> Resolver:
@@ -58,7 +66,7 @@ def open_session(overrides: Sequence[str], config_dir: Path | None = None) -> Se
     from llm_dag.assets.graph import graph
 
     config = compose(overrides, config_dir)
-    return Session(config, graph(), Store(store_url(config.compute.store)))
+    return Session(config, graph(), Store(store_url(config.compute.store)), config_dir)
 
 
 @contextlib.contextmanager

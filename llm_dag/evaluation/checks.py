@@ -27,12 +27,12 @@ def sft_beats_base(artifact: Artifact) -> CheckResult:
     wanted = float(artifact.config["min_answer_gain"])
     gain = read_scores(artifact.path("scores.parquet"))["answer_bits_per_byte", "gain"]
     if gain.low is None or gain.high is None:
-        return CheckResult(False, f"{gain.n} subject: too few for an interval; two or more are wanted")
+        return CheckResult(False, f"{gain.n} answer: too few for an interval; two or more are wanted")
     return CheckResult(
         passed=gain.low > wanted,
         message=(
             f"SFT saves {gain.value:.3f} bits per byte of answer, interval {gain.low:.3f} to {gain.high:.3f} over"
-            f" {gain.n} subjects; its lower end is wanted above {wanted:g}"
+            f" {gain.n} different answers; its lower end is wanted above {wanted:g}"
         ),
         numbers={"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high},
     )

@@ -112,24 +112,33 @@ def ask(work: Work, base: Transformer, sft: Transformer, vocabulary: Vocabulary)
 
 
 def answer_scores(answers: Sequence[Mapping[str, Any]], config: Harness) -> Iterator[Score]:
-    """Bits and overlap before and after SFT over the held-out questions, resampled by subject."""
+    """Bits and overlap before and after SFT over the held-out questions.
+
+    Resampled by reference answer: names of one object (`sqlite3.Cursor.execute`, `sqlite3.dbapi2.Cursor.execute`) have
+    equal answers and are no independent questions.
+    """
     held = [row for row in answers if row["label"] == "held out"]
-    subjects = [row["subject"] for row in held]
+    groups = [_normal(row["reference"]) for row in held]
     sizes = [float(row["bytes"]) for row in held]
     bits = {model: Ratio([row[f"{model}_bits"] for row in held], sizes) for model in ("base", "sft")}
     shared = {model: mean_of([row[f"{model}_overlap"] for row in held]) for model in ("base", "sft")}
     note = f"{len(held)} held-out questions. {FORMS}"
-    yield from _compared("answer_bits_per_byte", "bits per byte", bits, subjects, config, note, less=True)
-    yield from _compared("answer_overlap", "F1", shared, subjects, config, note, less=False)
+    yield from _compared("answer_bits_per_byte", "bits per byte", bits, groups, config, note, less=True)
+    yield from _compared("answer_overlap", "F1", shared, groups, config, note, less=False)
     taught = [row for row in answers if row["label"] == "taught"]
     if taught:
         found = interval(
             mean_of([row["sft_overlap"] for row in taught]),
-            [row["subject"] for row in taught],
+            [_normal(row["reference"]) for row in taught],
             config.resamples,
             config.seed,
         )
         yield _score("taught_overlap", "sft", found, "F1", f"{len(taught)} questions that stand in the SFT data")
+
+
+def _normal(answer: str) -> str:
+    """An answer without differences of case and spacing."""
+    return " ".join(answer.casefold().split())
 
 
 def arithmetic_scores(graded: Sequence[answering.Graded], config: Harness) -> Iterator[Score]:

@@ -1,7 +1,7 @@
 """Bootstrap intervals of ratios of sums, resampled by cluster.
 
 Every score of the harness is a ratio of sums: bits per byte is bits over bytes, a mean is values over counts. What is
-resampled, with replacement, is the cluster (a held-out document, the questions about one subject), because scores
+resampled, with replacement, is the cluster (a held-out document, the questions with one answer), because scores
 within one are not independent; numerator and denominator of a cluster, and both sides of a paired difference, are drawn
 together. Percentile intervals (Efron and Tibshirani, "An Introduction to the Bootstrap", chapter 13). Cost: resamples ×
 clusters multiplications. Equal inputs and seed give equal bytes: no BLAS, whose sums depend on its threads.

@@ -38,8 +38,12 @@ def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     [
         (["status", "curation.goper.min_words=60"], "did you mean curation.gopher?"),
         (["run", "pretrain.seed"], "an override is written key=value"),
-        (["run", "--job", "nothing"], "allowed is one of assistant, refresh_data, pretrain"),
+        (["run", "--job", "nothing"], "there is no job nothing; there are assistant, refresh_data, pretrain"),
         (["run", "--release", "raw_pages"], "allowed is one of tokenizer, base_model"),
+        (["run", "--dry-run", "--job", "nothing"], "there is no job nothing"),
+        (["run", "--dry-run", "--release", "raw_pages"], "allowed is one of tokenizer, base_model"),
+        (["adopt", "nothing", "abc", "--why", "so"], "there is no asset nothing"),
+        (["adopt", "tokenizer", "abc", "--why", "so"], "the recipe of tokenizer is not known"),
         (["run", "--cfg", "hydra"], "--cfg hydra: allowed is job"),
         (["show", "nothing"], "there is no asset nothing; there are crawl_listing"),
         (["show", "base_model"], "base_model is not made with this configuration"),
@@ -103,3 +107,13 @@ def test_the_resolved_tree_is_printed(command: Command) -> None:
     code, printed = command("run", "--cfg", "job", "scale=ci", "pretrain.seed=77")
     assert code == 0
     assert printed == compose(["scale=ci", "pretrain.seed=77"]).to_yaml()
+
+
+def test_a_manifest_that_is_no_manifest_is_one_fault_among_the_counted(command: Command, tmp_path: Path) -> None:
+    damaged = tmp_path / "store" / "takedowns" / "_" / ("0" * 40) / "manifest.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("{")
+    code, printed = command("verify", "scale=ci", f"compute.store={tmp_path / 'store'}")
+    assert code == 1
+    assert "not a manifest" in printed
+    assert "1 artifacts, 1 faults" in printed

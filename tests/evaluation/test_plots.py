@@ -44,7 +44,9 @@ def test_a_bar_is_as_long_as_its_value() -> None:
 
 
 def test_bars_of_nothing_and_of_what_is_not_finite_can_be_drawn() -> None:
-    ET.fromstring(bars([Bar("a", "0", 0.0), Bar("b", "nan", float("nan"))], "t", "d"))
+    drawn = ET.fromstring(bars([Bar("a", "0", 0.0), Bar("b", "nan", float("nan"))], "t", "d"))
+    widths = {rect.get("width") for rect in drawn.iter("rect")}
+    assert widths <= {"0.00%", "100.00%", "100%"}, widths
 
 
 def test_a_curve_runs_from_corner_to_corner() -> None:

@@ -77,3 +77,21 @@ def test_plain_answers_end_where_the_model_asks_itself() -> None:
         "It joins.",
     )
     assert questions.plain_answers("") == ("", "")
+
+
+def test_questions_with_equal_answers_count_once() -> None:
+    from llm_dag.config.compose import compose
+    from llm_dag.evaluation.harness import answer_scores
+
+    def row(subject: str, reference: str, base: float) -> dict[str, object]:
+        scores = {"bytes": 10, "base_bits": base, "sft_bits": 5.0, "base_overlap": 0.1, "sft_overlap": 0.5}
+        return {"label": "held out", "subject": subject, "reference": reference, **scores}
+
+    aliases = [
+        row("a.f", "Do it.", 9.0),
+        row("b.f", "do  it.", 9.0),
+        row("c.g", "Leave it.", 8.0),
+        row("d", "No.", 7.0),
+    ]
+    scores = list(answer_scores(aliases, compose(["scale=ci"]).identity.evaluation.harness))
+    assert {score.n for score in scores} == {3}

@@ -39,7 +39,7 @@ class Comparison:
     @property
     def over(self) -> str:
         """What the interval was resampled over."""
-        return "problems" if self.gain.metric == "arithmetic_exact" else "subjects"
+        return "problems" if self.gain.metric == "arithmetic_exact" else "different answers"
 
     @property
     def gained(self) -> str:
@@ -50,7 +50,7 @@ class Comparison:
     def verdict(self) -> str:
         """What the interval of the gain allows to say."""
         if self.gain.low is None or self.gain.high is None:
-            return "too few subjects for an interval"
+            return "too few answers for an interval"
         if self.gain.low > 0:
             return "better after SFT: the interval of the gain excludes zero"
         if self.gain.high < 0:
