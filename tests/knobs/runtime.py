@@ -75,7 +75,7 @@ def executor(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(world.folder / "dagster"))
     monkeypatch.setattr(dg, "execute_job", lambda *args, run_config, **more: asked.append(run_config["execution"]))
     overrides = ["scale=ci", f"compute.store={world.compute.store}", "compute.executor=multiprocess"]
-    _execute("pretrain", open_session(overrides), overrides, None)
+    _execute("pretrain", open_session(overrides))
     assert asked == [{"config": {"mode": "multiprocess"}}]
 
 
