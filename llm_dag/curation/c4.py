@@ -2,7 +2,8 @@
 
 Lines are cut and pages dropped as datatrove's `C4QualityFilter(filter_no_terminal_punct=False)` does; texts, decisions
 and reasons are equal. What was cut stands in the verdict as counts for each rule. The text that is left is written with
-its duplicate cluster. Cost: one pass over the lines; sentences are counted only where the page could still stay.
+its duplicate cluster and that cluster's split key. Cost: one pass over the lines; sentences are counted only where the
+page could still stay.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ LOREM_IPSUM = "lorem ipsum"
 JAVASCRIPT = "javascript"
 POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 
+CARRIED = {"cluster": pa.string(), "split_key": pa.string()}  # of the deduplication, beside the text
 COUNTS = ("lines", "cut_long_word", "cut_few_words", "cut_javascript", "cut_policy", "cut_citations")
 SCORES = {**{name: pa.int64() for name in COUNTS}, "sentences": pa.int64(), "characters_cut": pa.int64()}
 
@@ -37,8 +39,8 @@ def build(work: Work) -> None:
 
 def judge(shard: Shard, splitter: Splitter) -> dict[str, int]:
     """Write the shard's verdicts and the texts that are left."""
-    verdicts, texts = ledger.VerdictWriter(SCORES), ledger.TextWriter({"cluster": pa.string()})
-    cluster_of = clusters(shard.read("minhash_deduped"))
+    verdicts, texts = ledger.VerdictWriter(SCORES), ledger.TextWriter(CARRIED)
+    carried = clusters(shard.read("minhash_deduped"))
     cut = 0
     for document in ledger.documents(shard.read("extracted_text"), shard.read("minhash_deduped")):
         page = clean(document.text, shard.config, splitter)
@@ -46,16 +48,16 @@ def judge(shard: Shard, splitter: Splitter) -> dict[str, int]:
         if not page.reason:
             scores["characters_cut"] = len(document.text) - len(page.text)
             cut += len(document.text) - len(page.text)
-            texts.add(document.doc_id, document.url, document.date, page.text, cluster=cluster_of[document.doc_id])
+            texts.add(document.doc_id, document.url, document.date, page.text, **carried[document.doc_id])
         verdicts.add(document.doc_id, document.row, reason=page.reason, **scores)
     texts.write(shard.write("text"))
     return {**verdicts.write(shard.write("verdicts")), "characters": texts.characters, "characters_cut": cut}
 
 
-def clusters(verdicts: Path) -> dict[str, str]:
-    """The duplicate cluster of each document."""
-    table = ledger.read_verdicts(verdicts, ["doc_id", "cluster"])
-    return dict(zip(table.column("doc_id").to_pylist(), table.column("cluster").to_pylist(), strict=True))
+def clusters(verdicts: Path) -> dict[str, dict[str, str]]:
+    """The duplicate cluster and the split key of each document."""
+    rows = ledger.read_verdicts(verdicts, ["doc_id", *CARRIED]).to_pylist()
+    return {row.pop("doc_id"): row for row in rows}
 
 
 @dataclass

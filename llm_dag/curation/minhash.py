@@ -9,7 +9,9 @@ ids, so neither the number of shards nor their order has a part in what is kept.
    winners of removed ones. If its Jaccard similarity (distinct word n-grams of both texts) with the most similar of
    them is at least the threshold, it is removed and that page is its winner; else it is kept. A chain of pages, each
    like the next, is therefore never removed for a winner that is not like them.
-3. Every page of a cluster carries its name (the smallest doc_id), kept or not: held-out data is split by cluster.
+3. Every page of a cluster carries its name (the smallest doc_id), kept or not, and its split key: the smallest digest
+   of its pages' URLs. Held-out data is split by that key. It names no dump, so a page crawled again, whose doc_id is
+   new, stays on its side of the split; a cluster changes its key only where a new page brings a smaller one.
 
 Cost: one sort for each band; one reading of the texts; memory for one band and the ids, n-grams lie in a scratch file.
 """
@@ -33,7 +35,13 @@ from llm_dag.store.artifact import Artifact
 from llm_dag.store.work import Work
 
 REASON = "duplicate"
-SCORES = {"cluster": pa.string(), "cluster_size": pa.int64(), "winner": pa.string(), "jaccard": pa.float64()}
+SCORES = {
+    "cluster": pa.string(),
+    "cluster_size": pa.int64(),
+    "split_key": pa.string(),
+    "winner": pa.string(),
+    "jaccard": pa.float64(),
+}
 
 Preference = tuple[int, bool, str, str]
 
@@ -47,6 +55,15 @@ class Signed:
     ids: pa.Array
     rows: pa.Array  # their rows in the shard that is judged
     ranks: NDArray[np.int64]  # place of each page in the order of all doc_ids
+
+
+@dataclass
+class Pages:
+    """What is known of pages, by rank: of all the digest of the URL (else of the id); the rest of those in clusters."""
+
+    url_keys: dict[int, str]
+    preference: dict[int, Preference]
+    shingles: Callable[[int], Numbers]
 
 
 @dataclass
@@ -73,9 +90,9 @@ def build(work: Work) -> None:
     signed = read_ids(work)
     groups = band_groups(signed.ranks, (_band(work, signed, band) for band in range(work.config.signatures.bands)))
     clusters = connected(groups)
-    preference, shingles = read_pages(work, signed, {rank for members in clusters.values() for rank in members})
-    compared = compare(clusters, groups, preference, shingles, work.config.threshold)
-    totals = write_verdicts(work, signed, compared)
+    pages = read_pages(work, signed, {rank for members in clusters.values() for rank in members})
+    compared = compare(clusters, groups, pages.preference, pages.shingles, work.config.threshold)
+    totals = write_verdicts(work, signed, compared, split_keys(clusters, pages.url_keys))
     work.metrics.update(totals | {"clusters": compared.clusters, "pairs_compared": compared.pairs})
 
 
@@ -143,13 +160,20 @@ def connected(groups: Iterable[Sequence[int]]) -> dict[int, list[int]]:
     return dict(clusters)
 
 
-def read_pages(work: Work, signed: Signed, wanted: set[int]) -> tuple[dict[int, Preference], Callable[[int], Numbers]]:
-    """What the wanted pages are ordered by, and a reader of their shingles, both by rank.
+def split_keys(clusters: Mapping[int, Sequence[int]], url_keys: Mapping[int, str]) -> dict[int, str]:
+    """The split key of every page: the smallest key in its cluster; its own, where it has none."""
+    shared = {rank: min(url_keys[one] for one in members) for members in clusters.values() for rank in members}
+    return {**url_keys, **shared}
+
+
+def read_pages(work: Work, signed: Signed, wanted: set[int]) -> Pages:
+    """The keys of all pages; of the wanted ones also what they are ordered by, and a reader of their shingles.
 
     Raises LedgerError if the signatures are not those of exactly the pages that are judged, in their order.
     """
     texts, verdicts = work.input("extracted_text"), work.input("gopher_filtered")
     shingler = Shingler(work.config.signatures.ngram)
+    url_keys: dict[int, str] = {}
     preference: dict[int, Preference] = {}
     places: dict[int, tuple[int, int]] = {}
     path = work.scratch("shingles.u64")
@@ -162,6 +186,8 @@ def read_pages(work: Work, signed: Signed, wanted: set[int]) -> tuple[dict[int, 
             if judged != [signed.ids[begin : begin + size], signed.rows[begin : begin + size]]:
                 raise ledger.LedgerError(f"shard {shard}: {size} signatures are not of the {len(kept)} pages to judge")
             ranks = signed.ranks[begin : begin + size].tolist()
+            named = zip(kept["url"].to_pylist(), kept["doc_id"].to_pylist(), strict=True)
+            url_keys.update(zip(ranks, (ledger.document_id(url or doc_id) for url, doc_id in named), strict=True))
             for place in [place for place, rank in enumerate(ranks) if rank in wanted]:
                 rank, text, date = ranks[place], kept["text"][place].as_py(), kept["date"][place].as_py()
                 preference[rank] = (-len(text), not date, date, kept["doc_id"][place].as_py())
@@ -172,7 +198,7 @@ def read_pages(work: Work, signed: Signed, wanted: set[int]) -> tuple[dict[int, 
             begin += size
             work.progress.update(done)
     stored = np.memmap(path, np.uint64, "r") if written else np.empty(0, np.uint64)
-    return preference, lambda rank: np.asarray(stored[places[rank][0] : sum(places[rank])])
+    return Pages(url_keys, preference, lambda rank: np.asarray(stored[places[rank][0] : sum(places[rank])]))
 
 
 def compare(
@@ -203,7 +229,7 @@ def compare(
     return compared
 
 
-def write_verdicts(work: Work, signed: Signed, compared: Compared) -> dict[str, int]:
+def write_verdicts(work: Work, signed: Signed, compared: Compared, keys: Mapping[int, str]) -> dict[str, int]:
     """Write the verdicts of every shard, in the order of its signatures; returns the counts."""
     ids, rows = signed.ids.to_pylist(), signed.rows.to_pylist()
     id_of = dict(zip(signed.ranks.tolist(), ids, strict=True))
@@ -220,6 +246,7 @@ def write_verdicts(work: Work, signed: Signed, compared: Compared) -> dict[str, 
                 reason="" if fate.winner is None else REASON,
                 cluster=id_of[fate.cluster],
                 cluster_size=fate.size,
+                split_key=keys[rank],
                 winner=None if fate.winner is None else id_of[fate.winner],
                 jaccard=fate.jaccard,
             )

@@ -7,7 +7,7 @@ The ledger holds counts, never a value. Cost: linear, also for hostile texts: ev
 and each digit looks at a bounded window.
 
 Nothing is dropped here. The text that is left is what tokenizers and models see; `split` says on which side of the
-held-out split its duplicate cluster falls.
+held-out split its duplicate cluster falls, by the key that the deduplication gave it.
 """
 
 from __future__ import annotations
@@ -55,9 +55,8 @@ def judge(shard: Shard) -> dict[str, int]:
     totals = {"emails": 0, "ips": 0, "heldout": 0}
     for document in ledger.documents(shard.read("c4_filtered"), shard.read("custom_filtered")):
         text, counts = redact(document.text, config)
-        cluster = document.extra["cluster"]
-        split = split_of(cluster, config.heldout_fraction, config.heldout_seed)
-        texts.add(document.doc_id, document.url, document.date, text, cluster=cluster, split=split)
+        split = split_of(document.extra["split_key"], config.heldout_fraction, config.heldout_seed)
+        texts.add(document.doc_id, document.url, document.date, text, cluster=document.extra["cluster"], split=split)
         verdicts.add(document.doc_id, document.row, reason="", **counts)
         totals["emails"] += counts["emails"]
         totals["ips"] += counts["ips"]

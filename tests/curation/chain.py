@@ -105,13 +105,19 @@ def run(build: Callable[[Work], None], asset: str, config: Any, inputs: Sequence
     return Made(asset, folder / "out" / "data", inputs, work.metrics)
 
 
-def extracted(tmp: Path, shards: Sequence[Sequence[tuple[str, str]]], dates: Mapping[str, str] = {}) -> Made:
-    """An `extracted_text` of (doc_id, text) pairs for each shard; everything is kept."""
+def extracted(
+    tmp: Path, shards: Sequence[Sequence[tuple[str, str]]], dates: Mapping[str, str] = {}, crawl: str = ""
+) -> Made:
+    """An `extracted_text` of (name, text) pairs for each shard; everything is kept.
+
+    The URL is the page's name; the doc_id is the name too, with `crawl` before it.
+    """
     folder = tmp / "extracted_text" / "out" / "data"
     for number, pairs in enumerate(shards):
         texts, verdicts = ledger.TextWriter(), ledger.VerdictWriter({})
-        for row, (doc_id, text) in enumerate(pairs):
-            texts.add(doc_id, f"https://example.org/{doc_id}", dates.get(doc_id, "2024-01-01T00:00:00Z"), text)
+        for row, (name, text) in enumerate(pairs):
+            doc_id = crawl + name
+            texts.add(doc_id, f"https://example.org/{name}", dates.get(doc_id, "2024-01-01T00:00:00Z"), text)
             verdicts.add(doc_id, row)
         texts.write(folder / "text" / f"{number:05d}.parquet")
         verdicts.write(folder / "verdicts" / f"{number:05d}.parquet")

@@ -46,14 +46,15 @@ def test_what_was_cut_is_in_the_ledger(tmp_path: Path) -> None:
     """The block rewrites texts and counts nothing for a page: our verdict has counts for each rule."""
     pages = [("a", PAGE), ("b", "Too short. A page."), ("c", "A page with a { bracket in it. " * 6)]
     text = extracted(tmp_path, [pages])
-    judged = verdicts_for("minhash_deduped", tmp_path, text, cluster=lambda doc_id: f"cluster of {doc_id}")
+    carried = {"cluster": lambda doc_id: f"cluster of {doc_id}", "split_key": lambda doc_id: f"key of {doc_id}"}
+    judged = verdicts_for("minhash_deduped", tmp_path, text, **carried)
     made = run(c4.build, "c4_filtered", node("c4"), [text, judged], tmp_path)
     kept, short, bracket = made.rows()
     assert (kept["lines"], kept["cut_few_words"], kept["cut_javascript"], kept["cut_policy"]) == (6, 1, 1, 1)
     assert (kept["cut_citations"], kept["cut_long_word"], kept["sentences"]) == (3, 0, 6)
     (left,) = made.rows("text")
     assert kept["characters_cut"] == len(PAGE) - len(left["text"]) == made.metrics["characters_cut"]
-    assert left["cluster"] == "cluster of a"
+    assert (left["cluster"], left["split_key"]) == ("cluster of a", "key of a")
     assert left["text"].splitlines() == [
         "The library opened in the spring.  People came to see it! Was it full?",
         "It has two floors  that look over the river. Nobody counted the visitors.",
@@ -65,7 +66,9 @@ def test_what_was_cut_is_in_the_ledger(tmp_path: Path) -> None:
 
 def test_only_pages_that_are_no_duplicates_are_judged(tmp_path: Path) -> None:
     text = extracted(tmp_path, [[("a", PAGE), ("b", PAGE)]])
-    judged = verdicts_for("minhash_deduped", tmp_path, text, dropped=["b"], cluster=lambda _: "a")
+    judged = verdicts_for(
+        "minhash_deduped", tmp_path, text, dropped=["b"], cluster=lambda _: "a", split_key=lambda _: "a"
+    )
     assert run(c4.build, "c4_filtered", node("c4"), [text, judged], tmp_path).kept() == ["a"]
 
 

@@ -55,13 +55,15 @@ def fates(number: int) -> str:
     return special.get(number, page(number))
 
 
+PAGES = [(f"{number:03d}", fates(number)) for number in range(300)]
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Made]:
     tmp = tmp_path_factory.mktemp("chain")
-    pages = [(f"{number:03d}", fates(number)) for number in range(300)]
     benchmarks = eval_sets(tmp, [("trains", "7", QUESTION)])
     pii = node("pii", heldout_fraction=0.1)
-    found = chain(tmp, extracted(tmp, [pages[0::2], pages[1::2]]), benchmarks, pii=pii)
+    found = chain(tmp, extracted(tmp, [PAGES[0::2], PAGES[1::2]]), benchmarks, pii=pii)
     found["custom_filtered"].config = {"overlap_ngram": 13}  # type: ignore[attr-defined]
     found["pii_redacted"].config = {"heldout_fraction": 0.1}  # type: ignore[attr-defined]
     return found
@@ -110,10 +112,9 @@ def test_nothing_is_lost_between_steps(made: dict[str, Made]) -> None:
 
 
 def test_the_same_bytes_come_out_again(made: dict[str, Made], tmp_path: Path) -> None:
-    pages = [(f"{number:03d}", fates(number)) for number in range(300)]
     benchmarks = eval_sets(tmp_path, [("trains", "7", QUESTION)])
     again = chain(
-        tmp_path, extracted(tmp_path, [pages[0::2], pages[1::2]]), benchmarks, pii=node("pii", heldout_fraction=0.1)
+        tmp_path, extracted(tmp_path, [PAGES[0::2], PAGES[1::2]]), benchmarks, pii=node("pii", heldout_fraction=0.1)
     )
     for step in (*STEPS, "minhash_signatures"):
         assert again[step].names() == made[step].names()
@@ -275,6 +276,20 @@ class TestCleanText:
         result = checks.heldout_disjoint(made["pii_redacted"])
         assert result.passed, result.message
         assert result.numbers["heldout"] > 10
+
+    def test_a_page_crawled_again_stays_on_its_side(self, made: dict[str, Made], tmp_path: Path) -> None:
+        """Its doc_id is new, and with it the order of all pages and the names of all clusters."""
+        remade = chain(
+            tmp_path, extracted(tmp_path, [PAGES[::-1]], crawl="later-"), pii=node("pii", heldout_fraction=0.1)
+        )
+        again = remade["pii_redacted"]
+        first = {row["url"]: row for row in made["pii_redacted"].rows("text")}
+        second = {row["url"]: row for row in again.rows("text")}
+        assert not {row["cluster"] for row in first.values()} & {row["cluster"] for row in second.values()}
+        both = first.keys() & second.keys()
+        assert len(both) > 200
+        assert {url: first[url]["split"] for url in both} == {url: second[url]["split"] for url in both}
+        assert sum(first[url]["split"] == "heldout" for url in both) > 10
 
     def test_a_cluster_in_both_splits_fails(self, made: dict[str, Made], tmp_path: Path) -> None:
         other = copy(made["pii_redacted"], tmp_path)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from llm_dag import ledger
 from llm_dag.curation import minhash, minhash_signatures
 from llm_dag.curation.shingles import Shingler, jaccard
 from llm_dag.ledger import LedgerError
@@ -52,6 +53,10 @@ def pages() -> Pages:
     return found
 
 
+def key_of(doc_id: str) -> str:
+    return ledger.document_id(f"https://example.org/{doc_id}")
+
+
 def similarity(pages: Pages, one: str, other: str) -> float:
     texts, shingler = dict(pages), Shingler(5)
     return jaccard(shingler.shingles(texts[one]), shingler.shingles(texts[other]))
@@ -76,6 +81,7 @@ def test_a_removed_page_is_truly_similar_to_its_kept_winner(tmp_path: Path, page
         members = [other for other in rows.values() if other["cluster"] == row["cluster"]]
         assert row["cluster"] == min(member["doc_id"] for member in members)
         assert row["cluster_size"] == len(members)
+        assert row["split_key"] == min(key_of(member["doc_id"]) for member in members)
         assert row["kept"] == (row["winner"] is None)
 
 
@@ -88,7 +94,7 @@ def test_shards_and_their_order_have_no_part_in_it(
     edges = [0, *sorted(cuts), len(pages)]
     shards = [shuffled[start:end] for start, end in itertools.pairwise(edges)]
     tmp = tmp_path_factory.mktemp("order")
-    columns = ("doc_id", "kept", "reason", "cluster", "cluster_size", "winner", "jaccard")
+    columns = ("doc_id", "kept", "reason", "cluster", "cluster_size", "split_key", "winner", "jaccard")
     one = sorted(tuple(row[name] for name in columns) for row in dedupe(tmp / "1", [pages]).rows())
     other = dedupe(tmp / "2", shards)
     assert sorted(tuple(row[name] for name in columns) for row in other.rows()) == one

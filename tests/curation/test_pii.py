@@ -163,11 +163,15 @@ def test_the_ledger_holds_counts_and_never_a_value(tmp_path: Path) -> None:
     assert "jane" not in str(made.rows()) + str(made.rows("text"))
     assert made.metrics["emails"] == 2
     for row in made.rows("text"):
-        assert row["split"] == split_of(row["cluster"], node("pii").heldout_fraction, node("pii").heldout_seed)
+        assert row["split"] == split_of(
+            f"key of {row['doc_id']}", node("pii").heldout_fraction, node("pii").heldout_seed
+        )
 
 
 def add_clusters(path: Path) -> None:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pq.read_table(path)
-    pq.write_table(table.append_column("cluster", table["doc_id"]), path)
+    keys = pa.array([f"key of {doc_id}" for doc_id in table["doc_id"].to_pylist()], pa.string())
+    pq.write_table(table.append_column("cluster", table["doc_id"]).append_column("split_key", keys), path)
