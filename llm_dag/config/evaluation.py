@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
-from llm_dag.config.fields import Problem, at_least, path, within
+from llm_dag.config.fields import Problem, at_least, gate, path, within
 
 
 @dataclass
@@ -28,8 +28,8 @@ class Harness:
     dream_tokens: int = MISSING  # the longest dream
     temperature: float = MISSING  # of dreams; answers are greedy
     top_p: float = MISSING  # dreams draw from the likeliest tokens that have this probability together
-    max_ratio_to_xz: float = MISSING  # gate: bits per byte of the base model over those of xz alone
-    min_answer_gain: float = MISSING  # gate: bits per byte of answers that SFT must save, at the interval's lower end
+    max_ratio_to_xz: float = gate()  # bits per byte of the base model over those of xz alone
+    min_answer_gain: float = gate()  # bits per byte of answers that SFT must save, at the interval's lower end
 
     def problems(self) -> Iterator[Problem]:
         yield from at_least("heldout_bytes", self.heldout_bytes, 1)

@@ -7,6 +7,7 @@ A schema is a dataclass of one node of conf/; its fields have no values (`MISSIN
         min_words: int = MISSING
         lists: str = path()
         language: str = as_before("en")
+        max_loss: float = gate()
 
         def problems(self) -> Iterator[Problem]:
             yield from at_least("min_words", self.min_words, 0)
@@ -22,6 +23,7 @@ from omegaconf import MISSING
 
 PATH = "llm_dag.path"
 AS_BEFORE = "llm_dag.as_before"
+GATE = "llm_dag.gate"
 
 
 def path() -> Any:
@@ -37,6 +39,14 @@ def paths() -> Any:
 def as_before(value: Any) -> Any:
     """A field that does not enter a recipe while it has `value`: so a new knob makes nothing stale."""
     return field(default=MISSING, metadata={AS_BEFORE: value})
+
+
+def gate() -> Any:
+    """A field that only a check compares with: it decides what may be opened, not what is made.
+
+    It enters no recipe. A check sees its present value, and runs again when that changes.
+    """
+    return field(default=MISSING, metadata={GATE: True})
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
-from llm_dag.config.fields import Problem, at_least
+from llm_dag.config.fields import Problem, at_least, gate
 from llm_dag.config.model import Model
 from llm_dag.config.optimisation import Optimisation
 
@@ -20,7 +20,7 @@ class Pretrain(Optimisation):
     model: Model = field(default_factory=Model)  # the shape that is trained
     tokens: int = MISSING  # how many are trained on, repeats counted; rounded down to whole batches
     heldout_tokens: int = MISSING  # at most so many held-out tokens are looked at each time
-    max_ratio_to_xz: float = MISSING  # gate: held-out bits per byte over those of xz alone on the same bytes
+    max_ratio_to_xz: float = gate()  # held-out bits per byte over those of xz alone on the same bytes
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import re
 import shutil
@@ -63,6 +64,11 @@ class Artifact:
     @property
     def config(self) -> Mapping[str, Any]:
         return self.manifest.config
+
+    def under(self, gates: Mapping[str, Any]) -> Artifact:
+        """The same artifact as a check sees it: with the present values of its configuration's gates."""
+        config = {**self.config, **gates}
+        return Artifact(self._files, dataclasses.replace(self.manifest, config=config), self._open)
 
     @property
     def seconds(self) -> float:

@@ -19,7 +19,7 @@ from pathlib import Path
 from llm_dag.config.compute import Compute
 from llm_dag.progress import Progress
 from llm_dag.store.artifact import DATA, WHOLE, Artifact, place
-from llm_dag.store.canonical import identity
+from llm_dag.store.canonical import identity, ungated
 from llm_dag.store.code_identity import CodeIdentity, edited_since
 from llm_dag.store.commit import adopt, commit
 from llm_dag.store.errors import CodeChanged, Corrupt, StoreError
@@ -65,7 +65,8 @@ def materialize(resolver: Resolver, name: str, dump: str | None, compute: Comput
             artifact, state = _make(resolver, resolution, dump or resolver.root.source.dump, compute, progress)
         if step.held and state is not State.HELD:
             store.hold(name, resolution.request, artifact.recipe)
-        return Outcome(artifact, state, resolution.reasons, run_checks(store, step, artifact, resolver.code))
+        checks = run_checks(store, step, artifact, resolution.gates, resolver.code)
+        return Outcome(artifact, state, resolution.reasons, checks)
     except OSError as error:
         if explained := explain(error, store.files.url):
             raise explained from error
@@ -121,7 +122,7 @@ def _work(
     work = Work(
         asset=resolution.name,
         partition=resolution.partition,
-        config=resolver.node(resolution.step, dump),
+        config=ungated(resolver.node(resolution.step, dump)),
         compute=compute,
         input_artifacts=inputs,
         folder=folder,

@@ -1,9 +1,9 @@
 """Canonical forms and their digests: equal exactly when the values are equal.
 
-A configuration node becomes plain JSON values: a field that declares an `as before` value is left out while it has that
-value, and a path becomes the names and digests of the files that it names. A node that reads something of the machine
-that no file names says what it found in `measured()`; that enters the recipe under the key `measured`. Anything else is
-an error: a value is never turned into text by `str`.
+A configuration node becomes plain JSON values: a gate is left out, a field that declares an `as before` value is left
+out while it has that value, and a path becomes the names and digests of the files that it names. A node that reads
+something of the machine that no file names says what it found in `measured()`; that enters the recipe under the key
+`measured`. Anything else is an error: a value is never turned into text by `str`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from llm_dag.config.fields import AS_BEFORE, PATH
+from llm_dag.config.fields import AS_BEFORE, GATE, PATH
 from llm_dag.config.places import resolve
 from llm_dag.store.errors import StoreError, Unhashable
 
@@ -74,8 +74,9 @@ def plain(value: Any, key: str) -> Any:
 
 
 def config_values(node: Any) -> dict[str, Any]:
-    """A schema node as plain values, as it was given: what manifests and reports show."""
-    values: dict[str, Any] = plain(dataclasses.asdict(node), type(node).__name__)
+    """A schema node as plain values, as it was given and without its gates: what manifests and reports show."""
+    given = {name: value for name, value in dataclasses.asdict(node).items() if name not in gates(node)}
+    values: dict[str, Any] = plain(given, type(node).__name__)
     return values
 
 
@@ -92,9 +93,22 @@ def requested(node: Any, key: str) -> dict[str, Any]:
     return _node(node, key, plain)
 
 
+def gates(node: Any) -> dict[str, Any]:
+    """The gates of a schema node: what its checks compare with, and no recipe holds."""
+    found = {field.name: getattr(node, field.name) for field in dataclasses.fields(node) if GATE in field.metadata}
+    return {name: plain(value, f"{type(node).__name__}.{name}") for name, value in found.items()}
+
+
+def ungated(node: Any) -> Any:
+    """The node without values for its gates: what a step gets, so that nothing that is made can depend on one."""
+    return dataclasses.replace(node, **dict.fromkeys(gates(node), UNSET))
+
+
 def _node(node: Any, key: str, named: Callable[[Any, str], Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for field in dataclasses.fields(node):
+        if GATE in field.metadata:
+            continue
         value, name = getattr(node, field.name), f"{key}.{field.name}"
         if isinstance(value, str) and value == UNSET:
             raise Unhashable(f"{name} has no value; give it one in conf/ or on the command line")

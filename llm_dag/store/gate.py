@@ -1,11 +1,13 @@
-"""The gate of checks: run those that have no result by their present code, and refuse inputs that have not passed."""
+"""Checks before inputs: run those without a result by their present code and gates; refuse what has not passed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from llm_dag.store.artifact import Artifact
+from llm_dag.store.canonical import digest
 from llm_dag.store.code_identity import CodeIdentity, identify
 from llm_dag.store.resolve import Resolution
 from llm_dag.store.step import Check, Step
@@ -22,21 +24,27 @@ def open_inputs(store: Store, resolution: Resolution, code: Callable[..., CodeId
     for found in resolution.inputs.values():
         for one in found:
             if one.artifact is not None:
-                run_checks(store, one.step, one.artifact, code)
+                run_checks(store, one.step, one.artifact, one.gates, code)
                 store.require(one.artifact, one.step, resolution.name)
 
 
 def run_checks(
-    store: Store, step: Step, artifact: Artifact, code: Callable[..., CodeIdentity] = identify
+    store: Store,
+    step: Step,
+    artifact: Artifact,
+    gates: Mapping[str, Any],
+    code: Callable[..., CodeIdentity] = identify,
 ) -> dict[str, CheckRecord]:
-    """Run the checks that have no result yet, whose own code changed, or that broke, and record the results."""
+    """Run the checks that have no result yet, whose code or gates changed, or that broke, and record the results."""
     known = store.checks(artifact)
     records = {}
     for check in step.checks:
         version = code(check.run).digest
+        if gates:
+            version = digest([version, dict(gates)])
         record = known.get(check.name)
         if record is None or record.code != version or record.blocking != check.blocking:
-            record = _run(check, artifact, version)
+            record = _run(check, artifact.under(gates), version)
         records[check.name] = record
     if records != known:
         store.record_checks(artifact, list(records.values()))

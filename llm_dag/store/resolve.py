@@ -15,7 +15,7 @@ from typing import Any
 
 from llm_dag.config.source import source_from
 from llm_dag.store.artifact import Artifact
-from llm_dag.store.canonical import digest, identity, requested
+from llm_dag.store.canonical import digest, gates, identity, requested
 from llm_dag.store.code_identity import CodeIdentity, identify
 from llm_dag.store.errors import MissingInput, StoreError
 from llm_dag.store.recipe import Recipe, differences
@@ -35,7 +35,10 @@ class State(enum.Enum):
 
 @dataclass(frozen=True)
 class Resolution:
-    """One asset under one configuration; `artifact` is there if it is fresh or held."""
+    """One asset under one configuration; `artifact` is there if it is fresh or held.
+
+    `gates` are the values that its checks compare with (config.fields.gate).
+    """
 
     step: Step
     partition: str | None
@@ -45,6 +48,7 @@ class Resolution:
     inputs: Mapping[str, tuple[Resolution, ...]]
     reasons: tuple[str, ...] = ()
     request: str = ""
+    gates: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -98,14 +102,15 @@ class Resolver:
         inputs = {item.asset: self._inputs(step, item, dump) for item in step.inputs if not item.via}
         for item in step.inputs:
             if item.via:
-                inputs[item.asset] = tuple(self._through(inputs[item.via][0], item.asset))
-        config = identity(self.node(step, dump), step.node, self.store.digests)
+                inputs[item.asset] = tuple(self._through(inputs[item.via][0], item.asset, dump))
+        node = self.node(step, dump)
+        config = identity(node, step.node, self.store.digests)
         code = self._code(step.build)
         known = all(one.artifact for found in inputs.values() for one in found)
         recipe = Recipe(step.name, partition, code, config, _digests(inputs)) if known else None
         artifact = self.store.find(step.name, partition, recipe.digest) if recipe else None
         request = self._request(step, dump) if step.held else ""
-        found = Resolution(step, partition, State.FRESH, recipe, artifact, inputs, (), request)
+        found = Resolution(step, partition, State.FRESH, recipe, artifact, inputs, (), request, gates(node))
         if artifact:
             return found
         reasons = self._reasons(step, partition, code, config, inputs)
@@ -129,12 +134,16 @@ class Resolver:
             return tuple(self.resolve(item.asset, each) for each in self.dumps(item))
         return (self.resolve(item.asset, dump),)
 
-    def _through(self, via: Resolution, asset: str) -> list[Resolution]:
+    def _through(self, via: Resolution, asset: str, dump: str) -> list[Resolution]:
         """What an input was itself made from: by its manifest if it exists, else by its resolution."""
         if via.artifact is None:
             return list(via.inputs[asset])
         step = self.graph[asset]
-        return [Resolution(step, one.partition, State.FRESH, None, one, {}) for one in via.artifact.inputs(asset)]
+        wanted = gates(self.node(step, dump))
+        return [
+            Resolution(step, one.partition, State.FRESH, None, one, {}, gates=wanted)
+            for one in via.artifact.inputs(asset)
+        ]
 
     def _request(self, step: Step, dump: str) -> str:
         """What a held asset was asked for: the configuration of it and of everything that it is made from.

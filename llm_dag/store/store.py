@@ -25,7 +25,10 @@ NONDETERMINISM = "nondeterminism.json"
 
 @dataclasses.dataclass(frozen=True)
 class CheckRecord:
-    """The result of a check as it stands beside the manifest; `code` is the identity of its own code ("": it broke)."""
+    """The result of a check as it stands beside the manifest.
+
+    `code` is the identity of its own code and of the gates that it compared with ("": it broke).
+    """
 
     name: str
     passed: bool

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from llm_dag.config.compose import ConfigError, compose
+from llm_dag.config.places import resolve
 from llm_dag.config.source import PythonDocs, Warc, source_from
 from llm_dag.curation import extraction
 from llm_dag.store.canonical import config_values
@@ -45,14 +47,12 @@ def extraction_timeout(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def language_model(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another model gives other scores."""
-    from fasttext import train_supervised
-
-    lines = [f"__label__{language} {text}" for language in ("en", "fr") for text in ("the old bridge", "le vieux pont")]
-    examples = world.folder / "languages.txt"
-    examples.write_text("\n".join(lines) + "\n")
-    train_supervised(str(examples), epoch=1, dim=2, thread=1, verbose=0).save_model(str(world.folder / "languages.bin"))
-    differ(world, "curation.language.model", str(world.folder / "languages.bin"), "language_filtered", "verdicts/")
+    """Another model gives other scores: here the shipped one with half its output weights, the last of the file."""
+    shipped, weights = resolve(world.config.identity.curation.language.model).read_bytes(), 176 * 16 * 4
+    halved = np.frombuffer(shipped[-weights:], np.float32) / 2
+    other = world.folder / "languages.ftz"
+    other.write_bytes(shipped[:-weights] + halved.tobytes())
+    differ(world, "curation.language.model", str(other), "language_filtered", "verdicts/")
 
 
 def custom_modules(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

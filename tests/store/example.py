@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from llm_dag.config.compute import Compute
-from llm_dag.config.fields import AS_BEFORE, PATH
+from llm_dag.config.fields import AS_BEFORE, GATE, PATH
 from llm_dag.progress import Silent
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.build import Outcome, materialize
@@ -38,6 +38,7 @@ class Source:
 @dataclass
 class Judged:
     min_words: int = 1
+    most_kept: int = field(default=9, metadata={GATE: True})
 
 
 @dataclass

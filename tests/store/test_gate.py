@@ -12,13 +12,15 @@ import pytest
 
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.build import materialize
+from llm_dag.store.canonical import UNSET
 from llm_dag.store.checks import CheckResult
 from llm_dag.store.code_identity import CodeIdentity, identify
 from llm_dag.store.errors import BlockedInput, StoreError
 from llm_dag.store.resolve import Resolver, State
 from llm_dag.store.step import Check, Graph
+from llm_dag.store.work import Work
 
-from .example import House, Judged, Root, compute, kept_some, source_from
+from .example import STEPS, House, Judged, Root, compute, kept_some, source_from
 
 NONE_KEPT = Root(judged=Judged(min_words=9))
 
@@ -136,6 +138,39 @@ def test_results_stand_beside_the_manifest_and_lie_outside_the_digest(house: Hou
     assert again.reused
     assert again.artifact.digest == first.digest
     assert set(again.checks) == {"breaks"}
+
+
+def few_kept(artifact: Artifact) -> CheckResult:
+    """No more pages are kept than the gate says."""
+    kept, most = artifact.metrics["documents_kept"], artifact.config["most_kept"]
+    return CheckResult(kept <= most, f"{kept} documents kept, wanted {most} or fewer")
+
+
+def test_a_gate_that_moves_runs_its_check_again_and_remakes_nothing(house: House) -> None:
+    gated = with_checks(house, Check("few_kept", few_kept))
+    first = gated.make_all("judged")["judged"]
+    assert first.checks["few_kept"].message == "3 documents kept, wanted 9 or fewer"
+    house.log.ran()
+    narrow = Root(judged=Judged(most_kept=2))
+    with pytest.raises(BlockedInput, match="few_kept: 3 documents kept, wanted 2 or fewer"):
+        gated.make("upper", narrow)  # nobody has run the check under this gate
+    again = gated.make("judged", narrow)
+    assert (again.reused, again.artifact.recipe) == (True, first.artifact.recipe)
+    assert not again.checks["few_kept"].passed
+    assert house.log.ran() == []
+    assert gated.make("upper").state is State.BUILD  # the gate is where it was
+
+
+def copies_gate(work: Work) -> None:
+    work.data("made").write_text(work.config.most_kept)
+
+
+def test_a_step_cannot_read_a_gate(house: House) -> None:
+    """What is made may not depend on a value that its recipe does not hold."""
+    steps = [dataclasses.replace(one, build=copies_gate, checks=()) if one.name == "judged" else one for one in STEPS]
+    artifact = dataclasses.replace(house, graph=Graph(steps)).make_all("judged")["judged"].artifact
+    assert artifact.path("made").read_text() == UNSET
+    assert "most_kept" not in artifact.config
 
 
 def edited(house: House, check: Callable[..., Any]) -> Resolver:
