@@ -48,6 +48,7 @@ class Fitted:
     state: Mapping[str, Tensor]
     history: list[dict[str, float | None]]
     speed: list[dict[str, float]]
+    witnesses: list[dict[str, Any]]  # who computed: {"after_step", "witness"}, a further one where another went on
 
     def last(self, name: str) -> float:
         """The last value of a column of the history."""
@@ -77,7 +78,7 @@ def fit(model: Transformer, run: Run, progress: Progress) -> Fitted:
     if state is None or state["step"] != run.steps:
         reached = state["step"] if state else 0
         raise TrainingError(f"training stopped after step {reached} of {run.steps}; run again to go on from there")
-    return Fitted(state["model"], state["history"], state["speed"])
+    return Fitted(state["model"], state["history"], state["speed"], state["witnesses"])
 
 
 def _train(model: Transformer, run: Run, state: Mapping[str, Any] | None, progress: Progress) -> None:
@@ -145,6 +146,8 @@ def _relayed(progress: Progress) -> Iterator[Progress]:
 
 
 def write_history(work: Work, fitted: Fitted) -> None:
-    """`data/history.parquet`, which holds no clocks, and `record/speed.parquet`, which does."""
+    """`data/history.parquet`, which holds no clocks; `record/speed.parquet`, which does; witnesses, if several."""
+    if len(fitted.witnesses) > 1:
+        work.witness["went_on"] = fitted.witnesses
     write_table(pa.Table.from_pylist(fitted.history, HISTORY), work.data("history.parquet"))
     write_table(pa.Table.from_pylist(fitted.speed, SPEED), work.record("speed.parquet"))

@@ -63,7 +63,7 @@ class HeldoutRows(Protocol):
 
 @dataclass(frozen=True)
 class Run:
-    """One run: what is trained on, for how long, where its checkpoints lie."""
+    """One run: what is trained on, for how long, by whom (its witness), where its checkpoints lie."""
 
     node: Optimisation
     steps: int
@@ -71,6 +71,7 @@ class Run:
     heldout: HeldoutRows
     heldout_bytes: int  # that the held-out labels stand for; 0: bits per byte are not measured
     machine: Machine
+    witness: Mapping[str, Any]
     checkpoints: Path
     checkpoint_seconds: float
 
@@ -104,6 +105,7 @@ class Training(lightning.LightningModule):
         self.done = 0
         self.history: list[dict[str, float | None]] = []
         self.speed: list[dict[str, float]] = []
+        self.witnesses: list[dict[str, Any]] = [{"after_step": 0, "witness": dict(run.witness)}]
         self._loaded: list[Any] = []
         self._saved = self._stepped = time.monotonic()
 
@@ -112,6 +114,14 @@ class Training(lightning.LightningModule):
         self.model.load_state_dict(state["model"])
         self.done, self.history, self.speed = state["step"], list(state["history"]), list(state["speed"])
         self._loaded = state["optimizers"]
+        self.witnesses = list(state["witnesses"])
+        if (before := self.witnesses[-1]["witness"]) != self.run.witness:
+            self.witnesses.append({"after_step": self.done, "witness": dict(self.run.witness)})
+            differing = sorted(
+                key for key in {*before, *self.run.witness} if before.get(key) != self.run.witness.get(key)
+            )
+            told = ", ".join(f"{key} {before.get(key)} → {self.run.witness.get(key)}" for key in differing)
+            self.progress.say(f"another witness goes on ({told}): an uninterrupted run may give other bits")
 
     def setup(self, stage: str) -> None:
         torch.set_num_threads(self.run.machine.threads)  # a process that Lightning started has its own idea
@@ -202,6 +212,7 @@ class Training(lightning.LightningModule):
             "optimizers": [optimizer.state_dict() for optimizer in self.trainer.optimizers],
             "history": self.history,
             "speed": self.speed,
+            "witnesses": self.witnesses,
         }
         checkpoints.save(self.run.checkpoints, self.done, state)
         self._saved = time.monotonic()

@@ -50,6 +50,7 @@ def build(work: Work) -> None:
         heldout=heldout,
         heldout_bytes=label_bytes(heldout, vocabulary),
         machine=machine,
+        witness=dict(work.witness),
         checkpoints=work.scratch("checkpoints/step").parent,
         checkpoint_seconds=work.compute.checkpoint_seconds,
     )

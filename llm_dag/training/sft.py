@@ -65,6 +65,7 @@ def build(work: Work) -> None:
         heldout=PackedHeldout(found["heldout"], node.sequence),
         heldout_bytes=sum(answer_bytes(example, vocabulary) for example in found["heldout"]),
         machine=machine,
+        witness=dict(work.witness),
         checkpoints=work.scratch("checkpoints/step").parent,
         checkpoint_seconds=work.compute.checkpoint_seconds,
     )

@@ -104,10 +104,8 @@ def test_one_batch_is_its_accumulated_parts(inputs: Path, tmp_path: Path, optimi
     torch.testing.assert_close(losses[0], losses[1], rtol=1e-2 if optimizer == "muon" else 2e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("at", [1, 4, 5, 6, 11, 12])
-def test_a_run_that_breaks_off_at_any_step_ends_with_the_same_bytes(
-    base: Work, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
-) -> None:
+def break_off(inputs: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Pretrain until the checkpoint after step `at` is written."""
     save = Training.save
 
     def broken(self: Training) -> None:
@@ -117,12 +115,35 @@ def test_a_run_that_breaks_off_at_any_step_ends_with_the_same_bytes(
 
     monkeypatch.setattr(Training, "save", broken)
     with pytest.raises(Killed):
-        pretrain.build(pretrain_work(inputs, tmp_path, checkpoint_seconds=0))
+        pretrain.build(pretrain_work(inputs, folder, checkpoint_seconds=0))
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize("at", [1, 4, 5, 6, 11, 12])
+def test_a_run_that_breaks_off_at_any_step_ends_with_the_same_bytes(
+    base: Work, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    break_off(inputs, tmp_path, monkeypatch, at)
     work = pretrain_work(inputs, tmp_path)
     work.clear_outputs()
     pretrain.build(work)
     assert data_of(work) == data_of(base)
+    assert "went_on" not in work.witness
+
+
+def test_a_run_that_goes_on_elsewhere_names_everybody_who_computed(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_off(inputs, tmp_path, monkeypatch, 4)
+    work = pretrain_work(inputs, tmp_path, threads=2)
+    work.clear_outputs()
+    heard: list[str] = []
+    monkeypatch.setattr(work.progress, "say", heard.append)
+    pretrain.build(work)
+    first, second = work.witness["went_on"]
+    assert (first["after_step"], first["witness"]["threads"]) == (0, 1)
+    assert (second["after_step"], second["witness"]["threads"]) == (4, 2)
+    assert "another witness goes on (threads 1 → 2)" in " ".join(heard)
 
 
 def test_a_killed_process_resumes_to_the_same_bytes(base: Work, inputs: Path, tmp_path: Path) -> None:
