@@ -92,7 +92,7 @@ def _run(console: Console, session: Session, job: str, names: Sequence[str]) -> 
     )
     if "report_card" in states:
         page = session.artifact("report_card").location
-        console.print(f"report card: {page}/data/report_card.html", highlight=False, soft_wrap=True)
+        console.print(f"report card: {page}/record/report_card.html", highlight=False, soft_wrap=True)
         talk = escape(f"llm-dag chat{session.asked}")
         console.print(f"talk to it:  {talk}      look inside: make ui", highlight=False, soft_wrap=True)
 

@@ -1,13 +1,18 @@
 """The asset `report_card`: one self-contained page about what was made, from what, and how good it is.
 
-`data/report_card.html` needs no network and no script: styles and plots are inline. It shows what its inputs recorded
-(metrics, seconds and bytes of their manifests among it) and computes no score of its own; a number that is missing is
-called missing. Everything that a page, a model or a file name contributed is escaped: the template engine escapes by
-default, and plots escape what they are given.
+data/report_card.json    what it reports: the funnel, the scores, samples of answers and dreams
+record/report_card.html  the page, which also shows clocks and names recipes: times, sizes, lineage, configurations
+
+The page needs no network and no script: styles and plots are inline. It shows what its inputs recorded and computes no
+score of its own; a number that is missing is called missing. Everything that a page, a model or a file name contributed
+is escaped: the template engine escapes by default, and plots escape what they are given.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +24,7 @@ from llm_dag.config.evaluation import Report
 from llm_dag.config.places import resolve
 from llm_dag.evaluation.page import curves, funnel, headline, lineage, scores, wording
 from llm_dag.evaluation.plots import ROW
-from llm_dag.evaluation.scores import read_scores
+from llm_dag.evaluation.scores import Score, read_scores
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.work import Work
 
@@ -29,22 +34,48 @@ LABELS = ("asked", "held out", "taught")
 def build(work: Work) -> None:
     """Gather what the inputs recorded and write the page."""
     config: Report = work.config
+    reported = facts(config, work.input("evaluations"), work.input("base_model"))
+    told = json.dumps(dataclasses.asdict(reported), indent=1, sort_keys=True, ensure_ascii=False)
+    work.data("report_card.json").write_text(told + "\n", encoding="utf-8")
     roots = [artifact for name in sorted(work.input_artifacts) for artifact in work.inputs(name)]
     html = render(config, work.input("evaluations"), work.input("base_model"), work.input("sft_model"), roots)
-    work.data("report_card.html").write_text(html, encoding="utf-8")
+    work.record("report_card.html").write_text(html, encoding="utf-8")
     work.metrics["page_bytes"] = len(html.encode("utf-8"))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the page reports that no clock decides."""
+
+    title: str
+    funnel: list[funnel.Stage]
+    scores: list[Score]
+    answers: list[dict[str, Any]]  # rows of evaluations, the first of each label
+    dreams: list[dict[str, Any]]
+
+
+def facts(config: Report, evaluations: Artifact, base_model: Artifact) -> Facts:
+    """The funnel of the pages that the base model was made from, the scores, and samples."""
+    answers = read_rows(evaluations.path("answers.parquet"))
+    return Facts(
+        title=config.title,
+        funnel=funnel.funnel(lineage.trace([base_model])),
+        scores=list(read_scores(evaluations.path("scores.parquet")).values()),
+        answers=[row for label in LABELS for row in _first(answers, label, config.samples)],
+        dreams=read_rows(evaluations.path("dreams.parquet"))[: config.samples],
+    )
 
 
 def render(
     config: Report, evaluations: Artifact, base_model: Artifact, sft_model: Artifact, roots: list[Artifact]
 ) -> str:
     """The page as HTML."""
-    nodes = lineage.trace(roots)
-    stages = funnel.funnel(lineage.trace([base_model]))
-    found = read_scores(evaluations.path("scores.parquet"))
+    reported = facts(config, evaluations, base_model)
+    nodes, stages = lineage.trace(roots), reported.funnel
+    found = {(one.metric, one.model): one for one in reported.scores}
     answers = read_rows(evaluations.path("answers.parquet"))
     context = {
-        "title": config.title,
+        "title": reported.title,
         "sentence": headline.sentence(nodes, stages, found),
         "figures": headline.figures(nodes, stages, found),
         "stages": stages,
@@ -55,8 +86,8 @@ def render(
         "comparisons": scores.comparisons(found),
         "taught": found.get(("taught_overlap", "sft")),
         "kinds": scores.by_kind(answers),
-        "answers": [row for label in LABELS for row in _first(answers, label, config.samples)],
-        "dreams": read_rows(evaluations.path("dreams.parquet"))[: config.samples],
+        "answers": reported.answers,
+        "dreams": reported.dreams,
         "nodes": nodes,
         "graph": lineage.graph(nodes),
         "row_height": ROW,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -231,9 +233,12 @@ def test_an_ancestor_that_is_gone_keeps_its_row(shelf: Any, world: dict[str, Art
     assert gone.digest in text
 
 
-def test_build_writes_the_same_page_again(world: dict[str, Artifact], tmp_path: Path) -> None:
-    pages = []
-    for folder in ("one", "two"):
+def test_no_clock_reaches_the_data(world: dict[str, Artifact], tmp_path: Path) -> None:
+    """The page shows how long things took; what is reported is the same whenever it was made."""
+    pages, told = [], []
+    for folder, seconds in (("one", 12.0), ("two", 12.0), ("three", 9876.0)):
+        for artifact in world.values():
+            artifact.manifest = dataclasses.replace(artifact.manifest, seconds=seconds)
         work = Work(
             asset="report_card",
             partition=None,
@@ -243,9 +248,15 @@ def test_build_writes_the_same_page_again(world: dict[str, Artifact], tmp_path: 
             folder=tmp_path / folder,
         )
         report_card.build(work)
-        pages.append(work.data("report_card.html").read_bytes())
+        pages.append(work.record("report_card.html").read_bytes())
+        told.append(work.data("report_card.json").read_bytes())
         assert work.metrics["page_bytes"] == len(pages[-1])
-    assert pages[0] == pages[1]
+    assert pages[0] == pages[1] != pages[2]
+    assert told[0] == told[1] == told[2]
+    reported = json.loads(told[0])
+    assert reported["title"] == REPORT.title
+    assert {row["label"] for row in reported["answers"]} == set(report_card.LABELS)
+    assert all(reported[part] for part in ("funnel", "scores", "dreams"))
 
 
 def test_samples_limits_what_is_shown(world: dict[str, Artifact]) -> None:

@@ -121,7 +121,7 @@ def other_template(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     path = world.folder / "page.jinja"
     path.write_text("<html>{{ title }}</html>")
     artifact = world.artifact("report_card", {"evaluation.report.template": str(path)})
-    assert artifact.path("report_card.html").read_text() == "<html>Report card</html>"
+    assert artifact.record_path("report_card.html").read_text() == "<html>Report card</html>"
 
 
 def differ(world: World, key: str, value: Any, asset: str, files: str) -> None:

@@ -231,8 +231,8 @@ def evaluation() -> dict[str, Entry]:
         "evaluation.harness.max_ratio_to_xz": Gate(0.02, "evaluations", "bits_per_byte_gate"),
         "evaluation.harness.min_answer_gain": Gate(50.0, "evaluations", "sft_beats_base"),
         "evaluation.report.template": shown.other_template,
-        "evaluation.report.title": Bytes("Another title", "report_card", "report_card.html"),
-        "evaluation.report.samples": Bytes(1, "report_card", "report_card.html"),
+        "evaluation.report.title": Bytes("Another title", "report_card", "report_card.json"),
+        "evaluation.report.samples": Bytes(1, "report_card", "report_card.json"),
     }
 
 
