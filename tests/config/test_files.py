@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from llm_dag.config.compose import ConfigError, compose, scales
+from llm_dag.config.places import shipped
+
+CONF = shipped("conf")
+GROUPS = ("curation", "pretrain", "conversations", "sft", "evaluation", "compute")
+PRESETS = sorted(file for group in GROUPS for file in (CONF / group).glob("*.yaml") if "  - _self_" in file.read_text())
 
 SOURCES = {"python_docs": [], "warc": ["source.files=[crawl.warc.gz]"]}
 
@@ -37,3 +45,38 @@ def test_a_fault_in_a_file_is_told_with_the_file(tmp_path: Path, content: str, t
     with pytest.raises(ConfigError) as caught:
         compose(["scale=ci", "experiment=mine"], tmp_path)
     assert told in str(caught.value)
+
+
+def _values(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves of a tree by their dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        found |= _values(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def _stated(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a file of conf/ says itself, and what the file that it starts from comes to."""
+    node = yaml.safe_load(file.read_text())
+    started: dict[str, Any] = {}
+    for option in node.pop("defaults", []):
+        if option != "_self_":
+            below, own = _stated(file.parent / f"{option}.yaml")
+            started |= below | own
+    return _values(node), started
+
+
+@pytest.mark.parametrize("file", PRESETS, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_a_preset_states_only_what_it_changes(file: Path) -> None:
+    stated, started = _stated(file)
+    assert started
+    assert {key: value for key, value in stated.items() if started.get(key) == value} == {}
+    assert stated.keys() <= started.keys()
+
+
+@pytest.mark.parametrize(
+    "file", sorted(set(CONF.rglob("*.yaml")) - set(CONF.glob("_resolved/*"))), ids=lambda file: file.stem
+)
+def test_every_value_is_explained_where_it_stands(file: Path) -> None:
+    lines = file.read_text().splitlines()
+    assert [line for line in lines if re.match(r" *\w+: +[^#\s]", line) and " # " not in line] == []
