@@ -61,7 +61,7 @@ def _stated(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     started: dict[str, Any] = {}
     for option in node.pop("defaults", []):
         if option != "_self_":
-            below, own = _stated(file.parent / f"{option}.yaml")
+            own, below = _stated(file.parent / f"{option}.yaml")
             started |= below | own
     return _values(node), started
 
