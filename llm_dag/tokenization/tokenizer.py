@@ -1,6 +1,6 @@
 """Train the byte-level BPE: the step `tokenizer`.
 
-Documents of the train split only (a bounded sample by hash, `sample.py`) are cut into pieces by the split pattern;
+Documents of the train split only (a bounded sample by hash, `sample.py`) are cut into pieces (`pretokenization.py`);
 then the most frequent neighbouring pair of tokens becomes a new token, again and again (Sennrich et al. 2016, over
 bytes as in Radford et al. 2019). The work is done by `tokenizers`, in time of the sample's length plus the number of
 merges times the pieces each touches; ties go to the pair with the smaller ids, so equal samples give equal bytes.
@@ -22,6 +22,7 @@ from llm_dag.store.errors import StoreError
 from llm_dag.store.work import Work
 from llm_dag.tokenization.byte_alphabet import token_as_bytes
 from llm_dag.tokenization.chat_template import chat_template
+from llm_dag.tokenization.pretokenization import pattern
 from llm_dag.tokenization.sample import Sample, draw
 from llm_dag.tokenization.special_tokens import (
     END_OF_TEXT,
@@ -31,7 +32,6 @@ from llm_dag.tokenization.special_tokens import (
     PAD,
     SPECIAL_TOKENS,
 )
-from llm_dag.tokenization.split_patterns import split_pattern
 
 MIN_FREQUENCY = 2  # a pair that stands once is no pattern
 CARD_TOKENS = 40
@@ -54,7 +54,7 @@ def build(work: Work) -> None:
             f"{chosen.sample_bytes}"
         )
     work.progress.start("training the tokenizer", training.documents, "documents")
-    tokenizer = train(reported(training, work), chosen.split, chosen.vocab_size)
+    tokenizer = train(reported(training, work), chosen.pattern, chosen.vocab_size)
     found = tokenizer.get_vocab_size(with_added_tokens=True)
     if found < chosen.vocab_size:
         raise TokenizerError(
@@ -73,12 +73,12 @@ def build(work: Work) -> None:
     work.record("card.md").write_text(card(tokenizer, chosen, training, heldout, tokens), encoding="utf-8")
 
 
-def train(texts: Iterator[list[str]], split: str, vocab_size: int) -> Tokenizer:
+def train(texts: Iterator[list[str]], pattern_name: str, vocab_size: int) -> Tokenizer:
     """Train on batches of texts; the result has at most `vocab_size` tokens, the five special ones included."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(split_pattern(split)), "isolated"),
+            pre_tokenizers.Split(Regex(pattern(pattern_name)), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -136,7 +136,7 @@ def card(tokenizer: Tokenizer, chosen: config.Tokenizer, training: Sample, heldo
         "# Tokenizer",
         "",
         f"- tokens: 256 bytes, {len(spellings) - 256} merges, {len(SPECIAL_TOKENS)} special",
-        f"- split pattern `{chosen.split}`",
+        f"- pre-tokenization pattern `{chosen.pattern}`",
         f"- trained on {training.documents} documents, {training.size} bytes, of {', '.join(chosen.dumps)}",
         f"- bytes per token on {heldout.documents} held-out documents ({heldout.size} bytes): {measured}",
         "",

@@ -73,7 +73,7 @@ class Vocabulary:
         try:
             return cls(_stored_pattern(stored), _stored_tokens(stored), folder)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise VocabularyError(f"{path}: no byte-level BPE with a split pattern ({error!r})") from error
+            raise VocabularyError(f"{path}: no byte-level BPE with a pre-tokenization pattern ({error!r})") from error
         except VocabularyError as error:
             raise VocabularyError(f"{path}: {error}") from None
 
@@ -90,7 +90,7 @@ class Vocabulary:
 
     @cached_property
     def digest(self) -> str:
-        """32 hex digits over the split pattern and every token in id order."""
+        """32 hex digits over the pre-tokenization pattern and every token in id order."""
         hasher = hashlib.blake2b(digest_size=16)
         for part in (self._pattern.encode(), *self._tokens):
             hasher.update(len(part).to_bytes(8, "big"))

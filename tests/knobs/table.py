@@ -138,7 +138,7 @@ def tokens() -> dict[str, Entry]:
     return {
         "tokenizer.dumps": Bytes([DUMP, SECOND], "tokenizer", "tokenizer.json"),
         "tokenizer.vocab_size": Bytes(380, "tokenizer", "tokenizer.json"),
-        "tokenizer.split": Bytes("gpt2", "tokenizer", "tokenizer.json"),
+        "tokenizer.pattern": Bytes("gpt2", "tokenizer", "tokenizer.json"),
         "tokenizer.sample_bytes": Bytes(30_000, "tokenizer", "tokenizer.json"),
         "tokens.dtype": Bytes("uint32", "token_arrays", "train/"),
     }

@@ -88,14 +88,14 @@ def clean_text(tmp_path_factory: pytest.TempPathFactory) -> FolderArtifact:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a tokenizer with at most 400 tokens and the given split pattern."""
+    """The folder of a tokenizer with at most 400 tokens and the given pre-tokenization pattern."""
     folders: dict[str, Path] = {}
 
-    def folder(split: str) -> Path:
-        if split not in folders:
-            folders[split] = tmp_path_factory.mktemp(split)
-            write(train(iter([sentences(300)]), split, 400), lambda name: folders[split] / name)
-        return folders[split]
+    def folder(pattern: str) -> Path:
+        if pattern not in folders:
+            folders[pattern] = tmp_path_factory.mktemp(pattern)
+            write(train(iter([sentences(300)]), pattern, 400), lambda name: folders[pattern] / name)
+        return folders[pattern]
 
     return folder
 

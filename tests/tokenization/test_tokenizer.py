@@ -18,7 +18,7 @@ from llm_dag.tokenization.vocabulary import Vocabulary
 
 
 def built(folder: Path, artifact: object, **changes: object) -> Work:
-    chosen = {"dumps": ["test"], "vocab_size": 320, "split": "cl100k", "sample_bytes": 1_000_000, **changes}
+    chosen = {"dumps": ["test"], "vocab_size": 320, "pattern": "cl100k", "sample_bytes": 1_000_000, **changes}
     config = Tokenizer(**chosen)
     assert list(config.problems()) == []
     work = Work("tokenizer", None, config, None, {"pii_redacted": [artifact]}, folder)
@@ -74,7 +74,7 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path, clean_text: object) 
 
 
 def test_every_knob_changes_the_tokenizer(tmp_path: Path, clean_text: object) -> None:
-    settings = [{}, {"vocab_size": 321}, {"split": "gpt2"}, {"sample_bytes": 6_000}]
+    settings = [{}, {"vocab_size": 321}, {"pattern": "gpt2"}, {"sample_bytes": 6_000}]
     files = {
         built(tmp_path / str(number), clean_text, **changes).data("tokenizer.json").read_bytes()
         for number, changes in enumerate(settings)
@@ -110,10 +110,10 @@ def test_a_sample_is_bounded_and_grows_by_inclusion(clean_text: object) -> None:
     [
         ({"dumps": []}, "dumps"),
         ({"vocab_size": 261}, "vocab_size"),
-        ({"split": "x"}, "split"),
+        ({"pattern": "x"}, "pattern"),
         ({"sample_bytes": 0}, "sample_bytes"),
     ],
 )
 def test_impossible_values_are_named(changes: dict[str, object], key: str) -> None:
-    config = Tokenizer(**{"dumps": ["test"], "vocab_size": 320, "split": "gpt2", "sample_bytes": 1, **changes})
+    config = Tokenizer(**{"dumps": ["test"], "vocab_size": 320, "pattern": "gpt2", "sample_bytes": 1, **changes})
     assert [problem.key for problem in config.problems()] == [key]

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from llm_dag.tokenization.special_tokens import SPECIAL_TOKENS
 from llm_dag.tokenization.vocabulary import Vocabulary, VocabularyError
 
-SPLITS = ("gpt2", "cl100k", "o200k")
+PATTERNS = ("gpt2", "cl100k", "o200k")
 
 # Text near what is hard: words of the vocabulary, endings, specials, runs of spaces, any code point but surrogates.
 pieces = st.one_of(
@@ -30,26 +30,28 @@ texts = st.lists(pieces, max_size=12).map("".join)
 @pytest.fixture(scope="module")
 def engines(trained: Callable[[str], Path]) -> dict[str, tuple[Vocabulary, Tokenizer]]:
     found = {}
-    for split in SPLITS:
-        reference = Tokenizer.from_file(str(trained(split) / "tokenizer.json"))
+    for pattern in PATTERNS:
+        reference = Tokenizer.from_file(str(trained(pattern) / "tokenizer.json"))
         reference.encode_special_tokens = True
-        found[split] = (Vocabulary.load(trained(split)), reference)
+        found[pattern] = (Vocabulary.load(trained(pattern)), reference)
     return found
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("pattern", PATTERNS)
 @given(text=texts)
 def test_both_engines_give_the_same_ids(
-    engines: dict[str, tuple[Vocabulary, Tokenizer]], split: str, text: str
+    engines: dict[str, tuple[Vocabulary, Tokenizer]], pattern: str, text: str
 ) -> None:
-    vocabulary, reference = engines[split]
+    vocabulary, reference = engines[pattern]
     assert vocabulary.encode(text) == reference.encode(text, add_special_tokens=False).ids
 
 
-@pytest.mark.parametrize("split", SPLITS)
-def test_both_engines_cut_at_the_same_characters(engines: dict[str, tuple[Vocabulary, Tokenizer]], split: str) -> None:
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_both_engines_cut_at_the_same_characters(
+    engines: dict[str, tuple[Vocabulary, Tokenizer]], pattern: str
+) -> None:
     """Every code point once between letters: the two Unicode tables agree."""
-    vocabulary, reference = engines[split]
+    vocabulary, reference = engines[pattern]
     characters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
     for start in range(0, len(characters), 100_000):
         text = "".join(f"a{character}A" for character in characters[start : start + 100_000])
@@ -99,7 +101,7 @@ def test_digest_follows_meaning_and_not_formatting(trained: Callable[[str], Path
     stored = json.loads((trained("cl100k") / "tokenizer.json").read_text())
     (tmp_path / "tokenizer.json").write_text(json.dumps(stored))
     assert Vocabulary.load(tmp_path).digest == Vocabulary.load(trained("cl100k")).digest
-    assert len({Vocabulary.load(trained(split)).digest for split in SPLITS}) == 3
+    assert len({Vocabulary.load(trained(pattern)).digest for pattern in PATTERNS}) == 3
     *others, last = stored["model"]["merges"]
     stored["model"]["merges"] = [*others, last[::-1]]
     (tmp_path / "tokenizer.json").write_text(json.dumps(stored))

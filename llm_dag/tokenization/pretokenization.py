@@ -1,4 +1,4 @@
-"""How text is cut into pieces before BPE; a merge never crosses a cut.
+"""Pre-tokenization: how text is cut into pieces before BPE; a merge never crosses a cut.
 
 The three patterns cut as the encodings of the same name in tiktoken do (openai/tiktoken,
 `tiktoken_ext/openai_public.py`): `gpt2` for GPT-2, `cl100k` for GPT-4, `o200k` for GPT-4o. They are written without
@@ -43,6 +43,6 @@ _O200K = (
 )
 
 
-def split_pattern(name: str) -> str:
+def pattern(name: str) -> str:
     """The regular expression of `gpt2`, `cl100k` or `o200k`. Raises KeyError for another name."""
     return "|".join({"gpt2": _GPT2, "cl100k": _CL100K, "o200k": _O200K}[name])
