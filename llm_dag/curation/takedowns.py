@@ -1,7 +1,9 @@
 """What was asked to be taken out: rules by URL, domain or pattern, read from a file and versioned as an artifact.
 
 The file is a YAML list of mappings, or JSON lines. A rule has one of `url`, `domain` and `pattern` (a URL with `*` for
-any characters), and says why (`reason`), who asked (`who`) and on which day (`when`, YYYY-MM-DD).
+any characters), and says why (`reason`), who asked (`who`) and on which day (`when`, YYYY-MM-DD). Rules and pages are
+compared as addresses (`addresses.py`): the scheme, the fragment and the spelling do not count. A domain stands for its
+subdomains too.
 """
 
 from __future__ import annotations
@@ -9,17 +11,17 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
 from llm_dag.config.places import resolve
+from llm_dag.curation.addresses import Address, address, host_name
 from llm_dag.ledger import write_table
 from llm_dag.store.errors import StoreError
 from llm_dag.store.work import Work
@@ -43,14 +45,45 @@ class Rule:
     who: str
     when: str
 
-    def matches(self, url: str) -> bool:
-        """Whether the rule takes out the page at `url` (either scheme; the fragment does not count)."""
-        if self.kind == "domain":
-            return f".{host(url)}".endswith(f".{self.value}")
-        if self.kind == "url":
-            return normal(url) == normal(self.value)
-        parts = [re.escape(part) for part in normal(self.value).split("*")]
-        return re.fullmatch(".*".join(parts), normal(url)) is not None
+
+class Rules:
+    """Rules made ready to be asked: one look-up for all domains, one for all URLs, and a match for each pattern."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = rules
+        self._domains: dict[str, int] = {}
+        self._urls: dict[str, int] = {}
+        self._patterns: list[tuple[int, re.Pattern[str]]] = []
+        for number, rule in enumerate(rules):
+            if rule.kind == "domain":
+                self._domains.setdefault(host_name(rule.value), number)
+            elif rule.kind == "url":
+                self._urls.setdefault(str(address(rule.value)), number)
+            else:
+                parts = map(re.escape, pattern_address(rule.value).split("*"))
+                self._patterns.append((number, re.compile(".*".join(parts))))
+
+    def naming(self, page: Address) -> Rule | None:
+        """The first rule, in the order of the file, that names a page."""
+        labels, url = page.host.split("."), str(page)
+        above = (".".join(labels[start:]) for start in range(len(labels)))
+        numbers = [self._domains[name] for name in above if name in self._domains]
+        numbers += [self._urls[url]] if url in self._urls else []
+        numbers += [number for number, pattern in self._patterns if pattern.fullmatch(url)][:1]
+        return self._rules[min(numbers)] if numbers else None
+
+
+def pattern_address(pattern: str) -> str:
+    """A pattern in the form of the addresses that it is matched with; empty where its host cannot be read.
+
+    `*` may stand for the scheme too; a pattern that ends in `*` before its path begins says nothing about the path.
+    """
+    text = re.sub(r"^(?:[a-z*][a-z0-9+.*-]*:)?//", "", pattern, flags=re.IGNORECASE)
+    authority = re.split(r"[/\\?#]", text, maxsplit=1)[0]
+    found = address(f"//{text}")
+    if found is None or any("*" in label and not label.isascii() for label in authority.split(".")):
+        return ""  # of a part like `bü*` nobody knows the xn-- form
+    return f"//{found.host}{found.port}" if text == authority and text.endswith("*") else str(found)
 
 
 def build(work: Work) -> None:
@@ -63,29 +96,6 @@ def build(work: Work) -> None:
 def committed(path: Path) -> list[Rule]:
     """The rules of a committed artifact's `rules.parquet`."""
     return [Rule(**row) for row in pq.read_table(path, partitioning=None).to_pylist()]
-
-
-def normal(url: str) -> str:
-    """A URL without scheme, default port and fragment, its host in lower case."""
-    name, rest = _split(url)
-    return f"//{name}{rest}"
-
-
-def host(url: str) -> str:
-    """The host of a URL in lower case, without a port; empty where there is none."""
-    try:
-        return (urlsplit(url if "//" in url else f"//{url}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
-
-
-def _split(url: str) -> tuple[str, str]:
-    try:
-        parts = urlsplit(url if "//" in url else f"//{url}")
-        port = f":{parts.port}" if parts.port not in (None, 80, 443) else ""
-        return (parts.hostname or "") + port, urlunsplit(("", "", parts.path or "/", parts.query, ""))
-    except ValueError:
-        return "", url
 
 
 def read_rules(path: Path) -> Iterator[Rule]:
@@ -138,8 +148,13 @@ def _rule(where: str, entry: Any) -> Rule:
         raise RuleError(f"{where}: when is {when!r}; a day as YYYY-MM-DD is wanted") from None
     if kinds[0] == "domain":
         value = value.lower().strip(".")
-        if set(value) & set("/:*"):
+        if set(value) & set("/:*") or not host_name(value):
             raise RuleError(f"{where}: domain is {value!r}; a host is wanted (example.org, its subdomains included)")
+    elif not (address(value) if kinds[0] == "url" else pattern_address(value)):
+        raise RuleError(
+            f"{where}: {kinds[0]} is {value!r}; a URL with a host is wanted (https://example.org/page; in a pattern, a "
+            "part of the host that has a * is written in ASCII)"
+        )
     return Rule(kinds[0], value, reason, who, when)
 
 

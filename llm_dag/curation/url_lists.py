@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llm_dag.config.places import resolve
+from llm_dag.curation.addresses import host_name
 from llm_dag.store.canonical import named_files
 from llm_dag.store.errors import StoreError
 
@@ -89,7 +90,7 @@ def _normal(text: str) -> str:
 
 @dataclass(frozen=True)
 class OwnLists:
-    """A user's blocked domains (subdomains are meant too) and URLs."""
+    """A user's blocked domains (as `host_name` writes them; subdomains are meant too) and URLs (as in the file)."""
 
     domains: frozenset[str]
     urls: frozenset[str]
@@ -109,7 +110,7 @@ def own(files: Sequence[str]) -> OwnLists:
                 if "://" in entry:
                     urls.add(entry)
                 elif re.fullmatch(r"[\w-]+(?:\.[\w-]+)+", entry):
-                    domains.add(entry.lower())
+                    domains.add(host_name(entry))
                 else:
                     raise StoreError(
                         f"{resolve(str(path))}, line {number}: {entry!r} is neither a domain (example.org) nor a URL (https://…)"

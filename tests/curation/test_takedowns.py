@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from llm_dag.curation import checks_crawl
-from llm_dag.curation.takedowns import Rule, RuleError, read_rules
+from llm_dag import ledger
+from llm_dag.config.curation_pages import Url
+from llm_dag.curation import checks_crawl, takedowns, url_filter
+from llm_dag.curation.addresses import Address, address
+from llm_dag.curation.takedowns import Rule, RuleError, Rules, read_rules
 
+from .chain import Made, run
 from .crawling import build, from_files, numbered, rows, write_warc
+from .spelling import spellings
 
 TOLD = "reason: asked for\n  who: someone\n  when: 2024-05-01"
 
 
 def rule(kind: str, value: str) -> Rule:
     return Rule(kind, value, "asked for", "someone", "2024-05-01")
+
+
+def named(one: Rule, url: str) -> bool:
+    """What the check says of a page that was kept."""
+    return checks_crawl._named_by(one)(*checks_crawl.plain(url))
 
 
 @pytest.mark.parametrize(
@@ -30,11 +45,50 @@ def rule(kind: str, value: str) -> Rule:
         ("pattern", "https://a.example/drafts/*", "https://a.example/drafts/1/2", True),
         ("pattern", "https://*.a.example/*.pdf", "https://b.a.example/x.pdf", True),
         ("pattern", "https://a.example/drafts/*", "https://a.example/posts/1", False),
-        ("domain", "a.example", "not a url", False),
+        ("domain", "a.example", "https://a.example.b.example/", False),
+        ("domain", "a.example", "https://a.example@b.example/", False),
+        ("domain", "a.example", "https://b.example/?https://a.example/", False),
+        ("domain", "bücher.example", "https://www.xn--bcher-kva.example./x", True),
+        ("domain", "xn--bcher-kva.example", "http://me@B%C3%BCcher.example:443/x", True),
+        ("url", "https://a.example", "https://a.example/#part", True),
+        ("url", "https://a.example/~me/€", "https://a.example/%7eme/%E2%82%AC", True),
+        ("url", "a.example:8080/x", "https://a.example/x", False),
+        ("pattern", "*://a.example/x*", "http://a.example/x", True),
+        ("pattern", "http*://a.example/*", "https://a.example", True),
+        ("pattern", "*.a.example*", "https://www.a.example:8080/x", True),
+        ("pattern", "https://bücher.example/%7E*", "https://XN--bcher-kva.example/~me", True),
+        ("pattern", "https://a.example/a+b.c*", "https://a.example/aab.c", False),
     ],
 )
-def test_what_a_rule_matches(kind: str, value: str, url: str, matches: bool) -> None:
-    assert rule(kind, value).matches(url) is matches
+def test_what_a_rule_names(kind: str, value: str, url: str, matches: bool) -> None:
+    found = address(url)
+    assert found is not None
+    assert (Rules([rule(kind, value)]).naming(found) is not None) is matches
+    if matches:
+        assert named(rule(kind, value), url)  # the check never sees less than the filter
+
+
+def test_the_first_rule_of_the_file_counts() -> None:
+    rules = [rule("pattern", "*/x"), rule("url", "https://a.example/y"), rule("domain", "a.example")]
+    found = [Rules(order).naming(Address("a.example", "", "/x")) for order in (rules, rules[::-1])]
+    assert found == [rules[0], rules[2]]
+    assert Rules(rules).naming(Address("a.example", "", "/y")) == rules[1]
+    assert Rules([]).naming(Address("a.example", "", "/y")) is None
+
+
+@given(
+    st.sampled_from(["a.example", "bücher.example", "例え.jp"]),
+    st.sampled_from(["/", "/x/~y", "/ü?q=ü"]),
+    st.integers(),
+)
+def test_every_spelling_of_a_page_is_named(host: str, rest: str, seed: int) -> None:
+    rules = [rule("domain", host), rule("url", f"https://{host}{rest}"), rule("pattern", f"*://{host}{rest[0]}*")]
+    for url in spellings(f"www.{host}" if seed % 2 else host, rest, random.Random(seed), 5):
+        found = address(url)
+        assert found is not None
+        for one in rules[: 1 if seed % 2 else 3]:
+            assert Rules([one]).naming(found) == one, url
+        assert named(rules[0], url), url
 
 
 def test_both_forms_of_a_rules_file_say_the_same(tmp_path: Path) -> None:
@@ -52,6 +106,10 @@ def test_both_forms_of_a_rules_file_say_the_same(tmp_path: Path) -> None:
         (f"- url: https://a.example/x\n  domain: a.example\n  {TOLD}\n", 1, "exactly one of url, domain, pattern"),
         (f"- domain: https://a.example/\n  {TOLD}\n", 1, "a host is wanted"),
         ("- url: https://a.example/x\n  reason: r\n  who: w\n  when: last week\n", 1, "YYYY-MM-DD"),
+        (f"- domain: 'a b'\n  {TOLD}\n", 1, "a host is wanted"),
+        (f"- url: /x\n  {TOLD}\n", 1, "a URL with a host is wanted"),
+        (f"- url: https:///\n  {TOLD}\n", 1, "a URL with a host is wanted"),
+        (f"- pattern: https://bü*.example/\n  {TOLD}\n", 1, "in ASCII"),
         ("- just words\n", 1, "a mapping"),
         ("url: https://a.example/x\n", 1, "a list of rules is wanted"),
         ("- [unclosed\n", 2, "not YAML"),
@@ -79,3 +137,75 @@ def test_a_rule_takes_its_page_out_and_touches_its_shard_only(tmp_path: Path) ->
     assert made["extracted_text"].metrics["shards_reused"] == 2
     assert "https://site.example/3" not in [row["url"] for row in rows(made["extracted_text"], "text")]
     assert checks_crawl.takedowns_honoured(made["url_filtered"]).passed
+
+
+def filtered(tmp_path: Path, rules: list[Rule], urls: list[str]) -> Made:
+    """`url_filtered` of pages with these URLs."""
+    judged, verdicts = ledger.TextWriter(), ledger.VerdictWriter({})
+    for row, url in enumerate(urls):
+        judged.add(str(row), url, "", "")
+        verdicts.add(str(row), row)
+    judged.write(tmp_path / "raw_pages" / "pages" / "00000.parquet")
+    verdicts.write(tmp_path / "raw_pages" / "verdicts" / "00000.parquet")
+    table = pa.Table.from_pylist([vars(one) for one in rules], schema=takedowns.SCHEMA)
+    ledger.write_table(table, tmp_path / "takedowns" / "rules.parquet")
+    inputs = [Made(name, tmp_path / name) for name in ("raw_pages", "takedowns")]
+    return run(url_filter.build, "url_filtered", Url(soft_word_threshold=2, block_lists=[]), inputs, tmp_path)
+
+
+NAMED = [
+    "https://WWW.bücher.example/1",
+    "https://xn--bcher-kva.example./2",
+    "https://b%C3%BCcher.example/3",
+    "https://me@bücher.example:443/4",
+    "https://b\u00adücher。example/5",
+    "https:\\\\bücher.example\\6",
+    "https://a.example/%7eme/€#part",
+    "http://A.example:80/~me/%e2%82%ac",
+    "http://a.example./dr%61fts/1",
+]
+OTHERS = [
+    "https://archive.example/https://bücher.example/",
+    "https://notbücher.example/",
+    "https://bücher.example@b.example/",
+    "https://a.example/~ME/€",
+    "https://a.example/~me/",
+]
+RULES = [
+    rule("domain", "bücher.example"),
+    rule("url", "https://a.example/~me/€"),
+    rule("pattern", "*://a.example/drafts/*"),
+]
+
+
+def test_all_pages_that_are_named_go_and_no_others(tmp_path: Path) -> None:
+    made = filtered(tmp_path, RULES, NAMED + OTHERS + ["https://a b/", "https://"])
+    reasons = [row["reason"] for row in made.rows()]
+    assert reasons == ["takedown"] * len(NAMED) + [""] * len(OTHERS) + ["unreadable_url"] * 2
+    result = checks_crawl.takedowns_honoured(made)  # type: ignore[arg-type]
+    assert (result.passed, result.numbers) == (True, {"rules": 3, "pages_left": 0}), result.message
+
+
+def as_written(self: Rules, page: Address) -> Rule | None:
+    """A matcher that compares only what is written in one way."""
+    texts = {one: urlsplit(one.value if "//" in one.value else f"//{one.value}") for one in self._rules}
+    return next((one for one, parts in texts.items() if (parts.netloc, parts.path) == (page.host, page.rest)), None)
+
+
+@pytest.mark.parametrize("url", NAMED)
+def test_a_spelling_that_the_filter_misses_fails_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setattr(Rules, "naming", as_written)
+    made = filtered(tmp_path, RULES, [url, *OTHERS])
+    assert made.kept() == [str(row) for row in range(len(OTHERS) + 1)]
+    result = checks_crawl.takedowns_honoured(made)  # type: ignore[arg-type]
+    assert not result.passed
+    assert result.message == f"3 rules, 1 pages kept that they name; first: {url}"
+
+
+def test_a_kept_page_without_a_host_fails_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(url_filter, "address", lambda url: Address("b.example", "", "/"))
+    made = filtered(tmp_path, RULES, ["https:///#bücher.example"])
+    assert made.kept()
+    assert not checks_crawl.takedowns_honoured(made).passed  # type: ignore[arg-type]
