@@ -29,9 +29,10 @@ MAX_HEADER = 64 << 10
 STEP = 1 << 20  # bytes read at a time
 GZIP_MAGIC = b"\x1f\x8b\x08"
 PAGES = ("response", "resource", "revisit")
-_LENGTH = re.compile(rb"^content-length:[ \t]*(\d+)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(.*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _NEXT_PLAIN = re.compile(rb"(?<=\n)WARC/\d\.\d\r?\n")
+_AFTER_BLOCK = re.compile(rb"(?:\r?\n){2}|[\r\n]*(?:WARC/|\Z)")  # what stands behind a block that is as long as it says
 
 
 class WarcError(StoreError):
@@ -42,7 +43,8 @@ class WarcError(StoreError):
 class Capture:
     """One record, or one damaged place.
 
-    `problem` is empty for a whole record; else a reason (`corrupt_gzip`, `clipped`, `corrupt_record`, `corrupt_http`,
+    `problem` is empty for a whole record; else a reason (`corrupt_gzip`; `clipped`: less is there than its
+    Content-Length says; `corrupt_record`: its header is damaged, or more is there than it says; `corrupt_http`;
     `record_too_large`), and the other fields hold what could still be read. `payload` is the record's body as stored,
     after the HTTP headers and before any decoding; `encodings` names the codings to undo, the outermost first
     (`chunked, gzip`).
@@ -175,19 +177,29 @@ def _plain_records(view: mmap.mmap) -> Iterator[_Piece]:
             offset = end
             continue
         header = view[offset : offset + MAX_HEADER]
-        ends, stated = _HEADER_END.search(header), _LENGTH.search(header)
-        if ends is None or stated is None or stated.start() > ends.start():
+        ends = _HEADER_END.search(header)
+        length = _stated_length(header[: ends.end()]) if ends else None
+        if ends is None or length is None:
             end = _next_plain(view, offset + 1)
             yield _Piece(offset, end - offset, header[: ends.end()] if ends else b"", "corrupt_record")
         else:
-            end = offset + ends.end() + int(stated[1])
-            problem = "record_too_large" if int(stated[1]) > MAX_RECORD else ""
+            end = offset + ends.end() + length
+            problem = "record_too_large" if length > MAX_RECORD else ""
             if end > size:
                 end, problem = _next_plain(view, offset + 1), "clipped"
+            elif not _AFTER_BLOCK.match(view, end):
+                end, problem = _next_plain(view, offset + 1), "corrupt_record"
             yield _Piece(offset, end - offset, view[offset : min(end, offset + MAX_RECORD)], problem)
         offset = end
         while view[offset : offset + 1] in (b"\r", b"\n"):
             offset += 1
+
+
+def _stated_length(header: bytes) -> int | None:
+    """The Content-Length of a WARC header. None if it has none, several that differ, or one that is no whole number."""
+    stated = set(_LENGTH.findall(header))
+    digits = stated.pop() if len(stated) == 1 else b""
+    return int(digits) if re.fullmatch(rb"[0-9]{1,4000}", digits) else None
 
 
 def _next_plain(view: mmap.mmap, start: int) -> int:
@@ -216,14 +228,19 @@ def _capture(piece: _Piece, path: Path) -> Capture:
         return capture
     ends = _HEADER_END.search(content)
     block = ends.end() if ends else len(content)
-    if len(content) - block < record.content_length:
+    length = _stated_length(content[:block])
+    if length is None:
+        return replace(capture, problem="corrupt_record")
+    if len(content) - block < length:
         return replace(capture, problem="clipped")
-    following = content[block + record.content_length : block + record.content_length + 16].lstrip(b"\r\n")
+    following = content[block + length :].lstrip(b"\r\n")
     if following.startswith(b"WARC/"):
         raise WarcError(
             f"{path}: the gzip member at byte {piece.offset} holds more than one record; a WARC gzipped record by "
             "record is wanted: rewrite it, e.g. with `warcio recompress`"
         )
+    if following or length != record.content_length:  # bytes that belong to no block
+        return replace(capture, problem="corrupt_record")
     return _with_payload(capture, record)
 
 

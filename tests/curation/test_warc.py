@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llm_dag.curation import warc
+from llm_dag.curation.raw_pages import reason
 
 from .crawling import numbered, record, write_warc
 
@@ -60,6 +62,67 @@ def test_a_wrong_length_in_a_plain_file_costs_one_record(tmp_path: Path) -> None
     found = list(warc.captures(path))
     assert [one.problem for one in found] == ["clipped", ""]
     assert found[1].url == "https://site.example/2"
+
+
+PAGE = numbered(1)
+STATED = int(re.search(rb"Content-Length: (\d+)", PAGE)[1])  # type: ignore[index]
+
+
+def stating(length: str) -> bytes:
+    """A page whose WARC header states another length than it has."""
+    return re.sub(rb"Content-Length: \d+", b"Content-Length: " + length.encode(), PAGE, count=1)
+
+
+@pytest.mark.parametrize("name", ["crawl.warc.gz", "crawl.warc"])
+@pytest.mark.parametrize(
+    ("broken", "problem"),
+    [
+        (stating("abc"), "corrupt_record"),
+        (stating(""), "corrupt_record"),
+        (stating("-5"), "corrupt_record"),
+        (stating(f"+{STATED}"), "corrupt_record"),
+        (stating(f"{STATED}.0"), "corrupt_record"),
+        (stating(f"{STATED} bytes"), "corrupt_record"),
+        (stating("0"), "corrupt_record"),
+        (stating("30"), "corrupt_record"),  # in the middle of the HTTP header
+        (stating(str(STATED - 1)), "corrupt_record"),
+        (stating("9" * 11), "clipped"),
+        (stating("9" * 30), "clipped"),
+        (stating("9" * 5000), "corrupt_record"),
+        (PAGE.replace(b"Content-Length: %d\r\n" % STATED, b""), "corrupt_record"),
+        (PAGE.replace(b"Content-Length: ", b"Content-Length: 3\r\nContent-Length: ", 1), "corrupt_record"),
+    ],
+)
+def test_a_length_that_is_wrong_costs_its_record(tmp_path: Path, name: str, broken: bytes, problem: str) -> None:
+    path = write_warc(tmp_path / name, [broken, numbered(2)])
+    found = list(warc.captures(path))
+    assert [(one.problem, reason(one), one.url[-1]) for one in found] == [(problem, problem, "1"), ("", "", "2")]
+    assert found[0].payload == b""
+    assert found[0].offset + found[0].length == found[1].offset
+
+
+@pytest.mark.parametrize(("name", "problem"), [("crawl.warc.gz", "clipped"), ("crawl.warc", "corrupt_record")])
+def test_a_length_that_is_a_little_too_large(tmp_path: Path, name: str, problem: str) -> None:
+    """In a plain file the bytes are there, but they are those of the next record, which is not lost with it."""
+    path = write_warc(tmp_path / name, [stating(str(STATED + 40)), numbered(2)])
+    assert [(one.problem, one.url[-1]) for one in warc.captures(path)] == [(problem, "1"), ("", "2")]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, STATED - 1), st.sampled_from(["crawl.warc.gz", "crawl.warc"]))
+def test_a_page_is_never_a_part_of_itself(tmp_path: Path, length: int, name: str) -> None:
+    found = list(warc.captures(write_warc(tmp_path / name, [stating(str(length)), numbered(2)])))
+    assert "" not in [reason(one) for one in found[:-1]]
+    assert (found[-1].problem, found[-1].url[-1]) == ("", "2")
+
+
+@pytest.mark.parametrize("name", ["crawl.warc.gz", "crawl.warc"])
+@pytest.mark.parametrize("stated", ["0", "7", "999999", "-1", "many", "9" * 40])
+def test_what_the_server_said_of_the_length_does_not_count(tmp_path: Path, name: str, stated: str) -> None:
+    headers = ("Content-Type: text/html; charset=utf-8", f"Content-Length: {stated}")
+    path = write_warc(tmp_path / name, [numbered(1), numbered(1, headers=headers)])
+    honest, other = warc.captures(path)
+    assert (other.problem, reason(other), other.payload) == ("", "", honest.payload)
 
 
 def test_a_record_over_the_limit_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
