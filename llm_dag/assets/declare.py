@@ -46,8 +46,3 @@ def step(
 def blocking(run: Callable[[Artifact], CheckResult]) -> Check:
     """A check that must pass before the artifact is opened as an input."""
     return Check(run.__name__, run, blocking=True)
-
-
-def warning(run: Callable[[Artifact], CheckResult]) -> Check:
-    """A check whose failure is shown, and stops nothing."""
-    return Check(run.__name__, run, blocking=False)

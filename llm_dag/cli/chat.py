@@ -14,7 +14,7 @@ from llm_dag.cli.session import open_session, plain_errors
 from llm_dag.store.errors import StoreError
 
 if TYPE_CHECKING:
-    from llm_dag.config.generation import Sampling
+    from llm_dag.modeling.sampling import Sampling
     from llm_dag.modeling.transformer import Transformer
     from llm_dag.tokenization.chat import Message
     from llm_dag.tokenization.vocabulary import Vocabulary
@@ -37,8 +37,8 @@ def chat(
     console = Console()
     with plain_errors(console):
         artifact = open_session(overrides or [], config_dir).artifact(model)
-        from llm_dag.config.generation import Sampling
         from llm_dag.modeling.huggingface import ModelError, load_model
+        from llm_dag.modeling.sampling import Sampling
 
         try:
             transformer, vocabulary = load_model(artifact.folder())

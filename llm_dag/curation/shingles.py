@@ -22,7 +22,6 @@ Numbers = NDArray[np.uint64]
 WORD = re.compile(r"[^\W_]+")
 REMEMBERED = 1_000_000  # words whose hashes are kept; about 100 MB
 ODD = 0x9E3779B97F4A7C15  # 2^64 divided by the golden ratio: odd, so that multiplying by it loses nothing
-ALL = 2**64 - 1
 
 
 def normalize(text: str) -> list[str]:

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from llm_dag.config.evaluation import Harness
-from llm_dag.config.generation import Sampling
 from llm_dag.evaluation.heldout import hashed
 from llm_dag.evaluation.overlap import overlap
 from llm_dag.evaluation.questions import Question, chat_prompt, plain_answers, plain_prompt
 from llm_dag.evaluation.strict_lines import spread
 from llm_dag.modeling.generation import generate
+from llm_dag.modeling.sampling import Sampling
 from llm_dag.modeling.scoring import log_likelihood
 from llm_dag.modeling.transformer import Transformer
 from llm_dag.tasks.arithmetic import grade

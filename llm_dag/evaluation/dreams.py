@@ -7,8 +7,8 @@ the seed and the dream's number alone.
 from __future__ import annotations
 
 from llm_dag.config.evaluation import Harness
-from llm_dag.config.generation import Sampling
 from llm_dag.modeling.generation import generate
+from llm_dag.modeling.sampling import Sampling
 from llm_dag.modeling.transformer import Transformer
 from llm_dag.tokenization.vocabulary import Vocabulary
 

@@ -6,7 +6,7 @@ The prompts are read in one pass, then each step feeds one token of each sequenc
 uniform numbers, drawn from the seed and its index: batch size changes no draw.
 
 Where the context ends: a prompt is cut on the left to `context - min(max_new_tokens, context // 2)` tokens, and a
-sequence ends when the context is full. What was cut, and why a sequence ended, stand in its `Completion`.
+sequence ends when the context is full. Why a sequence ended stands in its `Completion`.
 
 Axes: B sequences, T new tokens, S slots, V vocabulary.
 """
@@ -24,8 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from llm_dag.config.generation import Sampling
-from llm_dag.modeling.sampling import choose
+from llm_dag.modeling.sampling import Sampling, choose
 from llm_dag.modeling.transformer import Transformer
 from llm_dag.tokenization.vocabulary import Vocabulary
 
@@ -37,10 +36,9 @@ class Completion:
     """What was generated after one prompt.
 
     `ids` ends with the stop token where `finish` is `stop`; `logprobs` holds, for each id, its natural log-probability
-    under the model itself (temperature 1, nothing cut off). `cut` tokens of the prompt did not fit.
+    under the model itself (temperature 1, nothing cut off).
     """
 
-    cut: int = 0
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish: Finish = ""
@@ -64,7 +62,7 @@ def generate(
     """
     asked = sampling.max_new_tokens
     fitted = [fit(prompt, at, asked, model.shape.context) for at, prompt in enumerate(prompts)]
-    completions = [Completion(cut=len(prompt) - len(kept)) for prompt, kept in zip(prompts, fitted, strict=True)]
+    completions = [Completion() for _ in prompts]
     for group in batches(list(map(len, fitted)), asked, batch, model.shape.context):
         engine = Engine(model, vocabulary, sampling, {at: fitted[at] for at in group})
         for at, token, logprob, finish in engine.tokens():

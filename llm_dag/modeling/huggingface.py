@@ -20,7 +20,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from llm_dag.config.generation import Sampling
 from llm_dag.modeling.transformer import ModelShape, Transformer
 from llm_dag.store.errors import StoreError
 from llm_dag.tokenization.vocabulary import Vocabulary
@@ -34,15 +33,8 @@ class ModelError(StoreError):
     """A model folder that cannot be written or read; the message names the file and what was wanted."""
 
 
-def save_model(
-    folder: Path,
-    shape: ModelShape,
-    state: Mapping[str, Tensor],
-    tokenizer: Path,
-    sampling: Sampling | None = None,
-) -> None:
-    """Write a model folder; weights keep their dtype. `sampling` is what generation defaults to; without it, a draw
-    from the model's own distribution.
+def save_model(folder: Path, shape: ModelShape, state: Mapping[str, Tensor], tokenizer: Path) -> None:
+    """Write a model folder; weights keep their dtype.
 
     Raises:
         ModelError: `state` has not exactly the tensors of `shape`, or fewer embedding rows than the vocabulary tokens.
@@ -56,7 +48,7 @@ def save_model(
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     dtype = next(iter(tensors.values())).dtype
     _write(folder / CONFIG, config_of(shape, vocabulary, dtype))
-    _write(folder / GENERATION, generation_of(vocabulary, sampling))
+    _write(folder / GENERATION, generation_of(vocabulary))
     for name in TOKENIZER_FILES:
         shutil.copyfile(tokenizer / name, folder / name)
 
@@ -118,20 +110,18 @@ def config_of(shape: ModelShape, vocabulary: Vocabulary, dtype: torch.dtype) -> 
     }
 
 
-def generation_of(vocabulary: Vocabulary, sampling: Sampling | None) -> dict[str, Any]:
-    """`generation_config.json`: a turn ends with `<|im_end|>`, a document with `<|endoftext|>`."""
-    ids = {
+def generation_of(vocabulary: Vocabulary) -> dict[str, Any]:
+    """`generation_config.json`: a turn ends with `<|im_end|>`, a document with `<|endoftext|>`; unless a caller says
+    otherwise, tokens are drawn from the model's own distribution."""
+    return {
         "bos_token_id": vocabulary.end_of_text,
         "eos_token_id": [vocabulary.im_end, vocabulary.end_of_text],
         "pad_token_id": vocabulary.pad,
+        "do_sample": True,
+        "temperature": 1.0,
+        "top_k": 0,
+        "top_p": 1.0,
     }
-    if sampling is None:
-        return {**ids, "do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
-    length = {"max_new_tokens": sampling.max_new_tokens}
-    if sampling.temperature == 0:
-        return {**ids, "do_sample": False, **length}
-    drawn = {"temperature": sampling.temperature, "top_k": sampling.top_k, "top_p": sampling.top_p}
-    return {**ids, "do_sample": True, **drawn, **length}
 
 
 def shape_of(config: Mapping[str, Any], path: Path) -> ModelShape:

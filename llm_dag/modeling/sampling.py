@@ -9,10 +9,21 @@ Axes: B sequences, V vocabulary, K candidates.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from llm_dag.config.generation import Sampling
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen, and how many are asked for."""
+
+    temperature: float  # logits are divided by it; 0: always the most probable token
+    top_k: int  # only so many most probable tokens; 0: all
+    top_p: float  # only the most probable tokens that together reach this probability; 1: all
+    max_new_tokens: int  # at most so many tokens
+    seed: int  # fixes every draw
 
 
 def choose(logits_BV: Tensor, sampling: Sampling, uniforms_B: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from llm_dag.store.work import Shard, Work
 from llm_dag.tokenization.vocabulary import Vocabulary
 
 SPLITS = ("train", "heldout")
-BATCH = 1_000  # documents encoded at a time
+BATCH = 1_000  # documents in memory at a time
 
 DOCUMENTS = pa.schema(
     [
@@ -96,10 +96,10 @@ def judge(shard: Shard, vocabulary: Vocabulary, dtype: np.dtype[Any]) -> dict[st
     return dict(counts)
 
 
-def encoded(text: Path, vocabulary: Vocabulary) -> Iterator[dict[str, Any]]:
+def encoded(shard: Path, vocabulary: Vocabulary) -> Iterator[dict[str, Any]]:
     """The rows of a text shard with their ids, tokens and bytes."""
-    for batch in pq.ParquetFile(text).iter_batches(batch_size=BATCH, columns=["doc_id", "url", "text", "split"]):
-        rows = batch.to_pylist()
-        for row, ids in zip(rows, vocabulary.encode_batch([row["text"] for row in rows]), strict=True):
-            size = len(row.pop("text").encode())
-            yield {**row, "ids": [*ids, vocabulary.end_of_text], "tokens": len(ids) + 1, "bytes": size}
+    for batch in pq.ParquetFile(shard).iter_batches(batch_size=BATCH, columns=["doc_id", "url", "text", "split"]):
+        for row in batch.to_pylist():
+            text = row.pop("text")
+            ids = [*vocabulary.encode(text), vocabulary.end_of_text]
+            yield {**row, "ids": ids, "tokens": len(ids), "bytes": len(text.encode())}

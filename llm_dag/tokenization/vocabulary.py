@@ -103,12 +103,6 @@ class Vocabulary:
             return self._reference.encode(_well_formed(text), add_special_tokens=False).ids
         return self._fast.encode_ordinary(text)
 
-    def encode_batch(self, texts: Sequence[str], threads: int = 1) -> list[list[int]]:
-        """`encode` of each text, on several threads."""
-        if any(_has_long_run(text) for text in texts):
-            return [self.encode(text) for text in texts]
-        return self._fast.encode_ordinary_batch(list(texts), num_threads=threads)
-
     def encode_bytes(self, data: bytes) -> list[int]:
         """Ids that decode to exactly `data`: valid UTF-8 as text, every other byte as its own token."""
         ids: list[int] = []

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_dag.config.generation import Sampling
 from llm_dag.modeling.generation import Completion, batches, generate, stream
+from llm_dag.modeling.sampling import Sampling
 from llm_dag.modeling.scoring import log_likelihood
 from llm_dag.modeling.transformer import Transformer
 from llm_dag.tokenization.vocabulary import Vocabulary
@@ -105,12 +105,12 @@ def test_the_end_of_the_context(model: Transformer, vocabulary: Vocabulary) -> N
     (long,) = prompts_of([100], vocabulary.size)
     asked = replace(GREEDY, max_new_tokens=10)
     (found,) = generate(model, vocabulary, [long], asked)
-    assert (found.cut, len(found.ids), found.finish) == (62, 10, "length")
+    assert (len(found.ids), found.finish) == (10, "length")
     assert found.ids == generate(model, vocabulary, [long[62:]], asked)[0].ids
     (most,) = generate(model, vocabulary, [long], replace(GREEDY, max_new_tokens=1_000))
-    assert (most.cut, len(most.ids), most.finish) == (76, 24, "context")
+    assert (len(most.ids), most.finish) == (24, "context")
     (short,) = generate(model, vocabulary, [long[:3]], replace(GREEDY, max_new_tokens=1_000))
-    assert (short.cut, len(short.ids), short.finish) == (0, 45, "context")
+    assert (len(short.ids), short.finish) == (45, "context")
 
 
 @pytest.mark.parametrize("prompts", [[[1], []], [[]]])

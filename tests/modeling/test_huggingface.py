@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import AutoTokenizer, GenerationConfig, LlamaForCausalLM
 
-from llm_dag.config.generation import Sampling
 from llm_dag.modeling.generation import generate
 from llm_dag.modeling.huggingface import ModelError, load_model, save_model
+from llm_dag.modeling.sampling import Sampling
 from llm_dag.modeling.transformer import Transformer
 from llm_dag.store.errors import StoreError
 from llm_dag.tokenization.chat import Conversation, render_prompt
@@ -20,8 +20,8 @@ from llm_dag.tokenization.vocabulary import Vocabulary
 GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0, max_new_tokens=12, seed=0)
 
 
-def saved(model: Transformer, folder: Path, tokenizer: Path, sampling: Sampling | None = None) -> Path:
-    save_model(folder, model.shape, model.state_dict(), tokenizer, sampling)
+def saved(model: Transformer, folder: Path, tokenizer: Path) -> Path:
+    save_model(folder, model.shape, model.state_dict(), tokenizer)
     return folder
 
 
@@ -47,27 +47,24 @@ def test_transformers_opens_the_folder_and_computes_the_same_logits(
 def test_transformers_says_the_same_greedily(
     make: Callable[..., Transformer], tokenizer_folder: Path, tmp_path: Path
 ) -> None:
-    folder = saved(make(), tmp_path, tokenizer_folder, GREEDY)
+    folder = saved(make(), tmp_path, tokenizer_folder)
     model, vocabulary = load_model(folder)
     peer, tokenizer = LlamaForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     talk = [{"role": "user", "content": "the path"}]
     prompt = tokenizer.apply_chat_template(talk, add_generation_prompt=True, return_dict=False)
     assert prompt == render_prompt(Conversation.of(("user", "the path")), vocabulary)
-    said = peer.generate(torch.tensor([prompt]))[0, len(prompt) :].tolist()
+    asked = {"do_sample": False, "max_new_tokens": GREEDY.max_new_tokens}
+    said = peer.generate(torch.tensor([prompt]), **asked)[0, len(prompt) :].tolist()
     assert said == generate(model, vocabulary, [prompt], GREEDY)[0].ids
 
 
 def test_generation_config_ends_turns_and_documents(
     make: Callable[..., Transformer], tokenizer_folder: Path, vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
-    sampling = Sampling(temperature=0.7, top_k=40, top_p=0.9, max_new_tokens=77, seed=0)
-    stored = GenerationConfig.from_pretrained(saved(make(), tmp_path, tokenizer_folder, sampling))
+    stored = GenerationConfig.from_pretrained(saved(make(), tmp_path, tokenizer_folder))
     assert stored.eos_token_id == [vocabulary.im_end, vocabulary.end_of_text]
     assert stored.pad_token_id == vocabulary.pad
-    assert (stored.do_sample, stored.temperature, stored.top_k, stored.top_p) == (True, 0.7, 40, 0.9)
-    assert stored.max_new_tokens == 77
-    plain = GenerationConfig.from_pretrained(saved(make(), tmp_path / "plain", tokenizer_folder))
-    assert (plain.do_sample, plain.temperature, plain.top_k, plain.top_p) == (True, 1.0, 0, 1.0)
+    assert (stored.do_sample, stored.temperature, stored.top_k, stored.top_p) == (True, 1.0, 0, 1.0)
 
 
 def test_equal_weights_give_equal_bytes(
