@@ -18,7 +18,6 @@ from llm_dag.store.files import Files, fetched
 from llm_dag.store.manifest import Entry, InputRef, Manifest
 
 DATA = "data/"
-RECORD = "record/"
 WHOLE = "_"  # the folder of the one partition of an unpartitioned asset
 
 
@@ -97,21 +96,21 @@ class Artifact:
         wanted = DATA + prefix
         return sorted(name.removeprefix(DATA) for name in self.manifest.files if name.startswith(wanted))
 
-    def records(self) -> list[str]:
-        """The files of `record/`, sorted."""
-        return sorted(name.removeprefix(RECORD) for name in self.manifest.files if name.startswith(RECORD))
-
     def entry(self, name: str) -> Entry:
         """The manifest's entry of a file of `data/`. Raises StoreError if there is none."""
-        return self._entry(DATA + name)
+        try:
+            return self.manifest.files[DATA + name]
+        except KeyError:
+            some = ", ".join(sorted(self.manifest.files)[:5])
+            raise StoreError(f"{self.place} holds no file {DATA}{name}; it holds {some} …") from None
 
     def path(self, name: str) -> Path:
         """A local path of a file of `data/`. Raises StoreError if there is no such file, Corrupt if it is gone."""
-        return self._local(self._entry(DATA + name))
-
-    def record_path(self, name: str) -> Path:
-        """A local path of a file of `record/`."""
-        return self._local(self._entry(RECORD + name))
+        entry = self.entry(name)
+        path = locate(self._files, self.place, entry)
+        if not path.exists():
+            raise Corrupt(f"{self.location}/{entry.path} is gone ({path}); run `llm-dag verify`")
+        return path
 
     def folder(self, prefix: str = "") -> Path:
         """The local folder that holds the files under `prefix`, for readers that want a folder (a tokenizer, a model).
@@ -144,19 +143,6 @@ class Artifact:
             level = list({one.place: one for one in above if one.place not in seen}.values())
             seen |= {one.place for one in level}
         raise StoreError(f"{self.place} was not made from any {asset}")
-
-    def _entry(self, name: str) -> Entry:
-        try:
-            return self.manifest.files[name]
-        except KeyError:
-            some = ", ".join(sorted(self.manifest.files)[:5])
-            raise StoreError(f"{self.place} holds no file {name}; it holds {some} …") from None
-
-    def _local(self, entry: Entry) -> Path:
-        path = locate(self._files, self.place, entry)
-        if not path.exists():
-            raise Corrupt(f"{self.location}/{entry.path} is gone ({path}); run `llm-dag verify`")
-        return path
 
 
 def _linked(paths: Mapping[str, Path], folder: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,7 @@ def other_template(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     path = world.folder / "page.jinja"
     path.write_text("<html>{{ title }}</html>")
     artifact = world.artifact("report_card", {"evaluation.report.template": str(path)})
-    assert artifact.record_path("report_card.html").read_text() == "<html>Report card</html>"
+    assert Path(artifact.location, "record/report_card.html").read_text() == "<html>Report card</html>"
 
 
 def differ(world: World, key: str, value: Any, asset: str, files: str) -> None:

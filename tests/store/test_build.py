@@ -193,7 +193,7 @@ def test_what_fails_commits_nothing_and_the_next_run_resumes_from_its_state(hous
     assert made.state is State.RESUME
     assert made.artifact.path("one.txt").read_text() == "step 10"
     assert made.artifact.names() == ["one.txt"]
-    assert made.artifact.records() == []
+    assert not any(name.startswith("record/") for name in made.artifact.manifest.files)
     assert not house.store.scratch("one", None, made.artifact.recipe).exists()
 
 

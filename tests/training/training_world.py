@@ -63,7 +63,7 @@ COMPUTE = Compute(
 
 @dataclass
 class Folder:
-    """An artifact over a plain folder: `data` and `record` inside."""
+    """An artifact over a plain folder, `data` inside."""
 
     root: Path
     partition: str | None = None
@@ -73,9 +73,6 @@ class Folder:
 
     def path(self, name: str) -> Path:
         return self.root / "data" / name
-
-    def record_path(self, name: str) -> Path:
-        return self.root / "record" / name
 
     def folder(self, prefix: str = "") -> Path:
         return self.root / "data" / prefix
