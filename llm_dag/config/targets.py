@@ -15,12 +15,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from llm_dag.config.compose import ConfigError
 from llm_dag.config.places import resolve
 
 TRUSTED = "datatrove."
 
 
-class UnknownTarget(ValueError):
+class UnknownTarget(ConfigError):
     """A `_target_` that the configuration may not name, or that cannot be made as asked."""
 
 
@@ -44,7 +45,7 @@ def _class(target: str, key: str, modules: Sequence[str]) -> type:
     where, _, name = target.rpartition(".")
     files = {Path(path).stem: resolve(path) for path in modules}
     if where in files:
-        module = _from_file(where, files[where], key)
+        module = _from_file(where, files[where], f"{key}._target_={target}")
     elif target.startswith(TRUSTED):
         try:
             module = importlib.import_module(where)
@@ -63,12 +64,15 @@ def _class(target: str, key: str, modules: Sequence[str]) -> type:
 def _from_file(stem: str, path: Path, key: str) -> ModuleType:
     """The module of a Python file, read afresh; it is registered under a private name so that its classes pickle."""
     if not path.is_file():
-        raise UnknownTarget(f"{key}: the module file {path} does not exist")
+        raise UnknownTarget(f"{key}: {path} does not exist")
     name = f"llm_dag_custom_{stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UnknownTarget(f"{key}: {path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a file does that somebody else wrote
+        raise UnknownTarget(f"{key}: {path} cannot be loaded: {type(error).__name__}: {error}") from error
     return module

@@ -106,8 +106,7 @@ def canaries_met_their_fate(artifact: Artifact) -> CheckResult:
 def no_benchmark_text(artifact: Artifact) -> CheckResult:
     """The clean text shares no n words in a row with a benchmark item (n: `curation.custom.overlap_ngram`)."""
     n = artifact.ancestor("custom_filtered").config["overlap_ngram"]
-    items = read_items(artifact.ancestor("eval_sets").path("benchmarks.parquet"))
-    benchmarks = Benchmarks(items, n)
+    benchmarks = Benchmarks(read_items(artifact.ancestor("eval_sets").path("benchmarks.parquet")), n)
     found = searched = 0
     first = ""
     for document in _documents(artifact) if len(benchmarks) else ():
@@ -115,8 +114,16 @@ def no_benchmark_text(artifact: Artifact) -> CheckResult:
         if overlap := benchmarks.overlap(document.text):
             found += 1
             first = first or f"; first: {document.doc_id} with item {overlap.item} of {overlap.task}"
-    message = f"{found} of {searched} documents share {n} words in a row with {len(items)} benchmark items; wanted: 0"
-    return CheckResult(not found, message + first, {"overlapping": found, "benchmark_items": len(items)})
+    looked_for = benchmarks.items - benchmarks.too_short
+    message = f"{found} of {searched} documents share {n} words in a row with {looked_for} benchmark items; wanted: 0"
+    if not benchmarks.items:
+        message = "nothing was looked for: there are no benchmark items (tasks.files)"
+    elif not looked_for:
+        message = "nothing was looked for"
+    if benchmarks.too_short:
+        message += f"; {benchmarks.too_short} items have fewer than {n} words, and cannot be looked for"
+    numbers = {"benchmark_items": benchmarks.items, "benchmark_items_too_short": benchmarks.too_short}
+    return CheckResult(not found, message + first, {"overlapping": found, **numbers})
 
 
 def heldout_disjoint(artifact: Artifact) -> CheckResult:

@@ -22,6 +22,7 @@ from llm_dag.config.targets import UnknownTarget, instantiate
 from llm_dag.curation.decontamination import Benchmarks, read_items
 from llm_dag.curation.words import Splitter
 from llm_dag.store.canonical import file_digest
+from llm_dag.store.errors import StoreError
 from llm_dag.store.work import Shard, Work
 
 BENCHMARKS = "benchmarks.parquet"
@@ -38,16 +39,17 @@ SCORES = {
 UserFilter = Callable[[ledger.Document], str]
 
 
+class FilterError(StoreError):
+    """A filter of `curation.custom.filters` cannot be had, or does what a filter may not; the message names its key."""
+
+
 def build(work: Work) -> None:
     """Judge every text that C4's rules left."""
     items = work.input("eval_sets").path(BENCHMARKS)
     looked_for = file_digest(items)
-    judge_shard = partial(
-        judge,
-        splitter=Splitter(),
-        benchmarks=Benchmarks(read_items(items), work.config.overlap_ngram),
-        filters=user_filters(work.config),
-    )
+    benchmarks = Benchmarks(read_items(items), work.config.overlap_ngram)
+    work.metrics |= {"benchmark_items": benchmarks.items, "benchmark_items_too_short": benchmarks.too_short}
+    judge_shard = partial(judge, splitter=Splitter(), benchmarks=benchmarks, filters=user_filters(work.config))
     work.map_shards(judge_shard, reads={"c4_filtered": "text"}, extra=lambda name: {"benchmarks": looked_for})
 
 
@@ -93,13 +95,16 @@ def decide(scores: Mapping[str, Any], config: Custom) -> str:
 
 
 def user_filters(config: Custom) -> list[UserFilter]:
-    """The filters of `curation.custom.filters`. Raises UnknownTarget for a block that is not one."""
+    """The filters of `curation.custom.filters`. Raises FilterError for a block that is not one."""
     made: list[UserFilter] = []
     for index, block in enumerate(config.filters):
         key = f"curation.custom.filters[{index}]"
-        chosen = instantiate(block, key, config.modules)
+        try:
+            chosen = instantiate(block, key, config.modules)
+        except UnknownTarget as error:
+            raise FilterError(str(error)) from error
         if not callable(getattr(chosen, "filter", None)):
-            raise UnknownTarget(f"{key}._target_={block['_target_']}: it has no method filter(document)")
+            raise FilterError(f"{key}._target_={block['_target_']}: it has no method filter(document)")
         made.append(partial(apply_filter, chosen, key))
     return made
 
@@ -107,12 +112,12 @@ def user_filters(config: Custom) -> list[UserFilter]:
 def apply_filter(chosen: Any, key: str, document: ledger.Document) -> str:
     """The reason for which a datatrove filter drops a document, prefixed with the filter's name; empty: it keeps it.
 
-    Raises ValueError if the filter changed the text: what a later step reads would not be what was judged.
+    Raises FilterError if the filter changed the text: what a later step reads would not be what was judged.
     """
     given = Document(text=document.text, id=document.doc_id, metadata={"url": document.url, "date": document.date})
     result = chosen.filter(given)
     if given.text != document.text:
-        raise ValueError(f"{key}: {type(chosen).__name__} changed the text of {document.doc_id}; a filter only judges")
+        raise FilterError(f"{key}: {type(chosen).__name__} changed the text of {document.doc_id}; a filter only judges")
     kept, why = result if isinstance(result, tuple) else (result, "")
     if kept:
         return ""

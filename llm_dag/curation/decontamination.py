@@ -1,7 +1,8 @@
 """Benchmark text in pages: exact overlap of word n-grams (Brown et al. 2020, appendix C, with their n of 13).
 
 A text is compared as its lower-case words, without punctuation. A benchmark item with fewer words than n has no n-gram
-and is not looked for. Memory: about 200 bytes for each n-gram of the benchmarks. Cost: one look-up for each word.
+and cannot be looked for: it is counted. Memory: about 200 bytes for each n-gram of the benchmarks. Cost: one look-up
+for each word.
 """
 
 from __future__ import annotations
@@ -42,14 +43,21 @@ def ngrams(text: str, n: int) -> Iterator[str]:
 
 
 class Benchmarks:
-    """The n-grams of benchmark items. Where items share one, the first item counts."""
+    """The n-grams of benchmark items. Where items share one, the first item counts.
+
+    `items` is how many there are; `too_short` of them have fewer than n words, so that nothing of them is looked for.
+    """
 
     def __init__(self, items: Iterable[Item], n: int) -> None:
         self.n = n
+        self.items = self.too_short = 0
         self._items: dict[str, Item] = {}
         for item in items:
-            for ngram in ngrams(item.text, n):
+            looked_for = list(ngrams(item.text, n))
+            for ngram in looked_for:
                 self._items.setdefault(ngram, item)
+            self.items += 1
+            self.too_short += not looked_for
 
     def __len__(self) -> int:
         return len(self._items)

@@ -256,7 +256,31 @@ class TestCleanText:
     def test_holds_no_benchmark_text(self, made: dict[str, Made]) -> None:
         result = checks.no_benchmark_text(made["pii_redacted"])
         assert result.passed
-        assert result.numbers == {"overlapping": 0, "benchmark_items": 1}
+        assert result.numbers == {"overlapping": 0, "benchmark_items": 1, "benchmark_items_too_short": 0}
+        metrics = made["custom_filtered"].metrics
+        assert (metrics["benchmark_items"], metrics["benchmark_items_too_short"]) == (1, 0)
+
+    @pytest.mark.parametrize(
+        ("texts", "message"),
+        [
+            ([], "nothing was looked for: there are no benchmark items (tasks.files)"),
+            (["two words"], "nothing was looked for; 1 items have fewer than 13 words, and cannot be looked for"),
+            (
+                ["two words", "", "one " * 13],
+                "0 of {} documents share 13 words in a row with 1 benchmark items; wanted: 0; "
+                "2 items have fewer than 13 words, and cannot be looked for",
+            ),
+        ],
+    )
+    def test_what_cannot_be_looked_for_is_told(
+        self, made: dict[str, Made], tmp_path: Path, texts: list[str], message: str
+    ) -> None:
+        items = eval_sets(tmp_path, [("task", str(number), text) for number, text in enumerate(texts)])
+        custom = copy(made["custom_filtered"], tmp_path, [made["c4_filtered"], items])
+        result = checks.no_benchmark_text(copy(made["pii_redacted"], tmp_path, [made["c4_filtered"], custom]))  # type: ignore[arg-type]
+        assert result.message == message.format(len(made["pii_redacted"].rows("text")))
+        short = len(texts) - ("one " * 13 in texts)
+        assert result.numbers == {"overlapping": 0, "benchmark_items": len(texts), "benchmark_items_too_short": short}
 
     def test_with_a_question_in_it_fails(self, made: dict[str, Made], tmp_path: Path) -> None:
         other = copy(made["pii_redacted"], tmp_path)

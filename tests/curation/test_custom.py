@@ -10,9 +10,11 @@ from datatrove.data import Document
 from datatrove.pipeline.filters import FineWebQualityFilter
 from hypothesis import given, settings
 
-from llm_dag.config.targets import UnknownTarget
+from llm_dag.config.compose import ConfigError
+from llm_dag.config.targets import instantiate
 from llm_dag.curation import custom
 from llm_dag.curation.words import Splitter
+from llm_dag.store.errors import StoreError
 from tests.curation.chain import Made, eval_sets, extracted, node, run
 from tests.curation.test_gopher import PROSE
 from tests.curation.webtext import texts
@@ -111,6 +113,9 @@ class TestBenchmarkOverlap:
             class Keys:
                 config = node("custom")
 
+                def __init__(self) -> None:
+                    self.metrics: dict[str, float] = {}
+
                 def input(self, name: str, inputs: dict[str, Made] = inputs) -> Made:
                     return inputs[name]
 
@@ -149,7 +154,7 @@ class TestUserFilters:
     def test_a_filter_that_changes_text_is_refused(self, tmp_path: Path) -> None:
         blocks = [{"_target_": "datatrove.pipeline.filters.C4QualityFilter", "min_num_sentences": 1}]
         page = PROSE.replace(". ", ".\n") + "\nmore of it"
-        with pytest.raises(ValueError, match=r"curation\.custom\.filters\[0\]: C4QualityFilter changed the text of 00"):
+        with pytest.raises(custom.FilterError, match=r"curation\.custom\.filters\[0\]: C4QualityFilter changed the text of 00"):
             judged(tmp_path, [page], filters=blocks, short_line_ratio=1.0)
 
     @pytest.mark.parametrize(
@@ -167,6 +172,19 @@ class TestUserFilters:
         ],
     )
     def test_everything_else_is_refused_with_its_key(self, block: dict[str, str], message: str) -> None:
-        with pytest.raises(UnknownTarget, match=message) as caught:
+        with pytest.raises(custom.FilterError, match=message) as caught:
             custom.user_filters(node("custom", filters=[block]))
+        assert isinstance(caught.value, StoreError)  # the command tells it in words
         assert "curation.custom.filters[0]" in str(caught.value)
+
+    @pytest.mark.parametrize("text", ["def filter(:", "import nowhere_at_all", "1 / 0"])
+    def test_a_file_that_python_cannot_run_is_named(self, tmp_path: Path, text: str) -> None:
+        module = tmp_path / "house_rules.py"
+        module.write_text(text + "\n")
+        config = node("custom", filters=[{"_target_": "house_rules.NoRivers"}], modules=[str(module)])
+        with pytest.raises(custom.FilterError, match=r"\[0\]\._target_=house_rules.NoRivers: .*house_rules\.py"):
+            custom.user_filters(config)
+
+    def test_a_target_is_an_error_of_the_configuration(self) -> None:
+        with pytest.raises(ConfigError, match="not allowed"):
+            instantiate({"_target_": "os.system"}, "key", [])

@@ -32,6 +32,13 @@ def test_where_items_share_an_ngram_the_first_counts() -> None:
     assert overlap.item == "0"
 
 
+@given(st.lists(WORDS, max_size=5), st.integers(1, 4))
+def test_items_that_cannot_be_looked_for_are_counted(texts: list[str], n: int) -> None:
+    benchmarks = Benchmarks([Item("task", str(number), text) for number, text in enumerate(texts)], n)
+    found = sum(benchmarks.overlap(text) is not None for text in texts)
+    assert (benchmarks.items, benchmarks.items - benchmarks.too_short) == (len(texts), found)
+
+
 def test_no_benchmarks_find_nothing(tmp_path: Path) -> None:
     benchmarks = Benchmarks(read_items(eval_sets(tmp_path).path("benchmarks.parquet")), 13)
     assert len(benchmarks) == 0
