@@ -17,10 +17,15 @@ import pyarrow as pa
 from llm_dag import ledger
 from llm_dag.config.curation import Language
 from llm_dag.config.places import resolve
+from llm_dag.store.errors import StoreError
 from llm_dag.store.work import Shard, Work
 
 LABEL = "__label__"
 SCORES = {"language": pa.string(), "language_score": pa.float32()}
+
+
+class LanguageModelError(StoreError):
+    """The file that `curation.language.model` names is no model of languages."""
 
 
 def build(work: Work) -> None:
@@ -39,15 +44,15 @@ def judge(shard: Shard, model: Any) -> dict[str, int]:
 
 
 def load_model(path: Path) -> Any:
-    """A fastText model. Raises ValueError for a file that is not one, or whose labels are no languages."""
+    """A fastText model. Raises LanguageModelError for a file that is not one, or whose labels are no languages."""
     from fasttext.FastText import _FastText  # the class behind `fasttext.load_model`, without its warning
 
     try:
         model = _FastText(str(path))
     except ValueError as error:
-        raise ValueError(f"curation.language.model={path}: not a fastText model ({error})") from error
+        raise LanguageModelError(f"curation.language.model={path}: not a fastText model ({error})") from error
     if not all(label.startswith(LABEL) for label in model.get_labels()):
-        raise ValueError(f"curation.language.model={path}: its labels are not {LABEL}<language code>")
+        raise LanguageModelError(f"curation.language.model={path}: its labels are not {LABEL}<language code>")
     return model
 
 

@@ -13,8 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from llm_dag.store.errors import StoreError
 from llm_dag.tokenization.arrays import TokenArrays
 from llm_dag.tokenization.vocabulary import Vocabulary
+
+
+class NoDocuments(StoreError):
+    """A split of the token arrays is empty."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,14 @@ def choose(arrays: TokenArrays, limit: int, seed: int) -> Chosen:
     """Documents in hash order until the next would pass `limit` bytes, at least one; all of them where they fit.
 
     Raises:
-        ValueError: the split has no documents.
+        NoDocuments: the split has no documents.
     """
     table = arrays.documents(0, len(arrays))
     sizes = table.column("bytes").to_pylist()
     if not sizes:
-        raise ValueError(f"the {arrays.split} split holds no documents")
+        raise NoDocuments(
+            f"the {arrays.split} split holds no documents; wanted: more pages, or another curation.pii.heldout_fraction"
+        )
     names = table.column("doc_id").to_pylist()
     order = sorted(range(len(sizes)), key=lambda at: (_rank(names[at], seed), names[at]))
     taken, total = [order[0]], sizes[order[0]]

@@ -11,9 +11,15 @@ from __future__ import annotations
 import lzma
 from concurrent.futures import ThreadPoolExecutor
 
+from llm_dag.store.errors import StoreError
+
 PRESET = 9 | lzma.PRESET_EXTREME
 SMALLEST_DICTIONARY = 1 << 20
 LARGEST_DICTIONARY = 1536 << 20  # the format's own limit
+
+
+class TooLong(StoreError):
+    """More bytes than xz's largest dictionary holds."""
 
 
 def xz_bytes(text: bytes, dictionary: int | None = None) -> int:
@@ -28,7 +34,7 @@ def primed_xz_bytes(training: bytes, text: bytes) -> int:
     """Bytes that `text` adds to the .xz file of `training`.
 
     Raises:
-        ValueError: both together do not fit the largest dictionary that the format has.
+        TooLong: both together do not fit the largest dictionary that the format has.
     """
     size = dictionary_for(len(training) + len(text))
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -38,9 +44,9 @@ def primed_xz_bytes(training: bytes, text: bytes) -> int:
 
 
 def dictionary_for(length: int) -> int:
-    """The smallest power of two that holds `length` bytes, at least 1 MiB, at most 1.5 GiB."""
+    """The smallest power of two that holds `length` bytes, at least 1 MiB, at most 1.5 GiB. Raises TooLong beyond."""
     if length > LARGEST_DICTIONARY:
-        raise ValueError(
+        raise TooLong(
             f"{length} bytes do not fit a dictionary of {LARGEST_DICTIONARY}; lower evaluation.harness.prime_bytes"
         )
     return min(max(SMALLEST_DICTIONARY, 1 << (length - 1).bit_length()), LARGEST_DICTIONARY)

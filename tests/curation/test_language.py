@@ -13,6 +13,7 @@ from datatrove.utils.lid import FT176LID
 
 from llm_dag.config.places import resolve
 from llm_dag.curation import language
+from llm_dag.store.errors import StoreError
 from tests.curation.chain import extracted, node, run
 
 ENGLISH = "The committee met on Tuesday to discuss the new library, and most of its members were in favour of it."
@@ -90,5 +91,5 @@ def test_no_network_is_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"no model")
-    with pytest.raises(ValueError, match=r"curation\.language\.model=.*model\.bin"):
+    with pytest.raises(StoreError, match=r"curation\.language\.model=.*model\.bin"):
         language.load_model(tmp_path / "model.bin")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from llm_dag.evaluation import heldout
+from llm_dag.store.errors import StoreError
 from llm_dag.tokenization.arrays import TokenArrays
 from llm_dag.tokenization.vocabulary import Vocabulary
 
@@ -56,5 +57,5 @@ def test_one_document_is_chosen_even_if_it_is_too_long(arrays_of: Any) -> None:
 
 def test_an_empty_split_is_an_error(arrays_of: Any) -> None:
     arrays = TokenArrays.open([arrays_of(["x"], [])], "heldout")
-    with pytest.raises(ValueError, match="heldout split holds no documents"):
+    with pytest.raises(StoreError, match="heldout split holds no documents"):
         heldout.choose(arrays, 10, seed=1)

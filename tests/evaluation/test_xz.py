@@ -8,6 +8,7 @@ import random
 import pytest
 
 from llm_dag.evaluation.xz import dictionary_for, primed_xz_bytes, xz_bytes
+from llm_dag.store.errors import StoreError
 
 
 def prose(seed: int, words: int) -> bytes:
@@ -42,5 +43,5 @@ def test_dictionary_sizes() -> None:
     assert dictionary_for(5) == 1 << 20
     assert dictionary_for((1 << 20) + 1) == 1 << 21
     assert dictionary_for(1200 << 20) == 1536 << 20
-    with pytest.raises(ValueError, match=r"evaluation\.harness\.prime_bytes"):
+    with pytest.raises(StoreError, match=r"evaluation\.harness\.prime_bytes"):
         dictionary_for(1537 << 20)
