@@ -16,7 +16,7 @@ from llm_dag.store.errors import StoreError
 if TYPE_CHECKING:
     from llm_dag.modeling.sampling import Sampling
     from llm_dag.modeling.transformer import Transformer
-    from llm_dag.tokenization.chat import Message
+    from llm_dag.tokenization.messages import Message
     from llm_dag.tokenization.vocabulary import Vocabulary
 
 HINT = "Ask about the standard library: What does os.path.join do?  /new starts over, /quit or ctrl-d ends."
@@ -73,7 +73,8 @@ def _answer(
 ) -> list[Message]:
     """Print the answer as it is made, and return the conversation with it."""
     from llm_dag.modeling.generation import stream
-    from llm_dag.tokenization.chat import Conversation, Message, fitting_prompt
+    from llm_dag.tokenization.chat import Conversation, fitting_prompt
+    from llm_dag.tokenization.messages import Message
 
     said = [*said, Message("user", text)]
     context = transformer.shape.context

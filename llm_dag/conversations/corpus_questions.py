@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from llm_dag.conversations.dialogue import Conversation, ask, normal
+from llm_dag.conversations.dialogue import Dialogue, ask, normal
 from llm_dag.conversations.python_pages import Description, descriptions
 from llm_dag.ledger import documents
 
@@ -110,12 +110,12 @@ def groups(subjects: Iterable[Subject]) -> dict[str, list[Subject]]:
 def choose(subjects: Iterable[Subject], count: int, seed: int, named: Collection[str]) -> list[Subject]:
     """The first `count` subjects in the order in which they are worth asking about (see the module's text)."""
 
-    def rank(subject: Subject) -> tuple[bool, bool, bool, int, str]:
+    def order(subject: Subject) -> tuple[bool, bool, bool, int, str]:
         about = subject.about
         likely = (about.name not in named, not subject.stdlib, about.owner_kind != "module")
-        return (*likely, _hash(about.name, seed), about.name)
+        return (*likely, rank(about.name, seed), about.name)
 
-    return sorted(subjects, key=rank)[:count]
+    return sorted(subjects, key=order)[:count]
 
 
 def telling_names(subjects: Iterable[Subject]) -> set[str]:
@@ -135,7 +135,7 @@ def telling_names(subjects: Iterable[Subject]) -> set[str]:
     }
 
 
-def questions(subject: Subject, phrasings: int, seed: int, name_tells: bool) -> Iterator[Conversation]:
+def questions(subject: Subject, phrasings: int, seed: int, name_tells: bool) -> Iterator[Dialogue]:
     """The conversations about one subject: each kind in `phrasings` forms, the plainest one always among them."""
     about = subject.about
     names = {"name": about.name, "short": subject.short, "sort": about.sort}
@@ -145,18 +145,18 @@ def questions(subject: Subject, phrasings: int, seed: int, name_tells: bool) -> 
     if name_tells:
         answers["module"] = (MODULE, f"{subject.short} is in the module {about.owner}.")
     for kind, (forms, answer) in answers.items():
-        others = sorted(forms[1:], key=lambda form: _hash(f"{about.name} {form}", seed))
+        others = sorted(forms[1:], key=lambda form: rank(f"{about.name} {form}", seed))
         for form in [forms[0], *others][:phrasings]:
             yield ask(about.name, kind, form.format(**names), answer, subject.where)
 
 
-def one_phrasing(conversations: Iterable[Conversation], seed: int) -> Iterator[Conversation]:
+def one_phrasing(conversations: Iterable[Dialogue], seed: int) -> Iterator[Dialogue]:
     """One conversation of each kind, chosen by hash: what the held-out split asks about a subject."""
-    kinds: dict[str, list[Conversation]] = defaultdict(list)
+    kinds: dict[str, list[Dialogue]] = defaultdict(list)
     for conversation in conversations:
         kinds[conversation.kind].append(conversation)
     for same in kinds.values():
-        yield min(same, key=lambda conversation: _hash(conversation.id, seed))
+        yield min(same, key=lambda conversation: rank(conversation.id, seed))
 
 
 def _drop_unusable(found: Subjects, answer_characters: int) -> None:
@@ -187,5 +187,6 @@ def _unusable(subject: Subject, answer_characters: int) -> str:
     return ""
 
 
-def _hash(name: str, seed: int) -> int:
+def rank(name: str, seed: int) -> int:
+    """The place of a name in an order that only the seed decides."""
     return int.from_bytes(hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest(), "big")

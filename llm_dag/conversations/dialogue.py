@@ -1,4 +1,4 @@
-"""A conversation: its messages, what makes it well formed, and the normal form in which texts are compared."""
+"""A dialogue: its messages, what makes it well formed, and the normal form in which texts are compared."""
 
 from __future__ import annotations
 
@@ -9,20 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-ROLES = ("system", "user", "assistant")
+from llm_dag.tokenization.messages import ROLES, Message, order_fault
+
 TOKEN = re.compile(r"\w+|[-+*/%=<>]")
 
 
 @dataclass(frozen=True)
-class Message:
-    """What one side said."""
-
-    role: str
-    content: str
-
-
-@dataclass(frozen=True)
-class Conversation:
+class Dialogue:
     """Messages about one subject; `where` says which file and line, or which page, they come from."""
 
     subject: str
@@ -47,15 +40,15 @@ class Conversation:
         return tuple(normal(message.content) for message in self.messages if message.role == "assistant")
 
     def record(self, number: int = 1) -> dict[str, Any]:
-        """The line of a file; `number` tells repetitions of one conversation apart."""
+        """The line of a file; `number` tells repetitions of one dialogue apart."""
         messages = [{"role": message.role, "content": message.content} for message in self.messages]
         name = self.id if number == 1 else f"{self.id}/{number}"
         return {"id": name, "subject": self.subject, "kind": self.kind, "messages": messages}
 
 
-def ask(subject: str, kind: str, question: str, answer: str, where: str) -> Conversation:
+def ask(subject: str, kind: str, question: str, answer: str, where: str) -> Dialogue:
     """One question and its answer."""
-    return Conversation(subject, kind, (Message("user", question), Message("assistant", answer)), where)
+    return Dialogue(subject, kind, (Message("user", question), Message("assistant", answer)), where)
 
 
 def normal(text: str) -> str:
@@ -77,24 +70,14 @@ def fault(messages: Any) -> str:
         if not isinstance(content, str) or not content.strip():
             return f"message {index} has the content {_shown(content)}; wanted a text that is not empty"
         roles.append(role)
-    return _order_fault(roles)
+    if found := order_fault(roles):
+        return found
+    return "" if roles[-1] == "assistant" else f"the last message is by {roles[-1]}; wanted assistant"
 
 
 def parse_messages(messages: Sequence[dict[str, str]]) -> tuple[Message, ...]:
     """Messages that have no fault, without the space around their texts."""
     return tuple(Message(message["role"], message["content"].strip()) for message in messages)
-
-
-def _order_fault(roles: Sequence[str]) -> str:
-    turns = roles[1:] if roles[0] == "system" else roles
-    for index, role in enumerate(turns):
-        wanted = ("user", "assistant")[index % 2]
-        if role != wanted:
-            place = index + len(roles) - len(turns)
-            return f"message {place} is by {role}; wanted {wanted}: the sides take turns, a system message only first"
-    if not turns or turns[-1] != "assistant":
-        return f"the last message is by {roles[-1]}; wanted assistant"
-    return ""
 
 
 def _shown(value: Any) -> str:

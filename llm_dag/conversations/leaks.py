@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from llm_dag.conversations.dialogue import Conversation, normal
+from llm_dag.conversations.dialogue import Dialogue, normal
 from llm_dag.tasks.arithmetic import problems_in
 
 SPAN = 8  # words in a row that two texts hardly share by chance
@@ -23,13 +23,13 @@ CALLED = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\(")
 class TrainText:
     """The answers and questions of the train split: asked whether a held-out conversation is in them."""
 
-    def __init__(self, train: Iterable[Conversation]) -> None:
+    def __init__(self, train: Iterable[Dialogue]) -> None:
         conversations = list(train)
         self._answers = {answer for one in conversations for answer in one.answers}
         self._questions = {one.questions for one in conversations}
         self._text = "\n" + "\n".join(f" {answer} " for answer in sorted(self._answers)) + "\n"
 
-    def leak(self, heldout: Conversation) -> str:
+    def leak(self, heldout: Dialogue) -> str:
         """Why a conversation cannot be held out, or nothing."""
         if heldout.questions in self._questions:
             return "question_in_train"
@@ -41,7 +41,7 @@ class TrainText:
         return ""
 
 
-class Benchmarks:
+class BenchmarkSpans:
     """The words of pinned benchmark items, `SPAN` in a row (a shorter item: all of its words)."""
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -52,7 +52,7 @@ class Benchmarks:
             if size >= FEWEST:
                 self._spans.setdefault(size, set()).update(_spans(words, size))
 
-    def overlaps(self, conversation: Conversation) -> bool:
+    def overlaps(self, conversation: Dialogue) -> bool:
         """Whether a message shares a span with an item."""
         if not self._spans:
             return False
@@ -62,12 +62,12 @@ class Benchmarks:
         )
 
 
-def arithmetic_keys(conversation: Conversation) -> set[str]:
+def arithmetic_keys(conversation: Dialogue) -> set[str]:
     """The keys of the arithmetic problems that a conversation states."""
     return {problem.key for message in conversation.messages for problem in problems_in(message.content)}
 
 
-def mentioned_names(conversations: Iterable[Conversation]) -> set[str]:
+def mentioned_names(conversations: Iterable[Dialogue]) -> set[str]:
     """Dotted names in what was said, and names that are called without a module: `len(`."""
     names: set[str] = set()
     for conversation in conversations:

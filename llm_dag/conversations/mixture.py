@@ -9,7 +9,6 @@ place in `record/dropped.jsonl`.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,8 +17,8 @@ import pyarrow.parquet as pq
 
 from llm_dag.config.conversations import Conversations
 from llm_dag.conversations import corpus_questions
-from llm_dag.conversations.dialogue import Conversation, ask
-from llm_dag.conversations.leaks import Benchmarks, TrainText, arithmetic_keys, mentioned_names
+from llm_dag.conversations.dialogue import Dialogue, ask
+from llm_dag.conversations.leaks import BenchmarkSpans, TrainText, arithmetic_keys, mentioned_names
 from llm_dag.conversations.reading import load_handwritten, read_files
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.work import Work
@@ -31,11 +30,11 @@ from llm_dag.tasks.splits import split_of
 class Mixture:
     """Both splits as they grow, and what was left out of them."""
 
-    train: list[Conversation] = field(default_factory=list)
-    heldout: list[Conversation] = field(default_factory=list)
+    train: list[Dialogue] = field(default_factory=list)
+    heldout: list[Dialogue] = field(default_factory=list)
     dropped: list[dict[str, str]] = field(default_factory=list)
 
-    def add(self, conversation: Conversation, split: str) -> None:
+    def add(self, conversation: Dialogue, split: str) -> None:
         (self.train if split == "train" else self.heldout).append(conversation)
 
     def drop(self, where: str, subject: str, kind: str, reason: str, detail: str = "") -> None:
@@ -61,7 +60,7 @@ def build(work: Work) -> None:
     ]
     heldout = [conversation.record() for conversation in mixture.heldout]
     for name, records in (("train", lines), ("heldout", heldout)):
-        records.sort(key=lambda record: (_shuffled(record["id"], config.seed), record["id"]))
+        records.sort(key=lambda record: (corpus_questions.rank(record["id"], config.seed), record["id"]))
         write_objects(work.data(f"{name}.jsonl"), records)
         work.metrics[name] = len(records)
         kinds = Counter(record["kind"] for record in records)
@@ -72,7 +71,7 @@ def build(work: Work) -> None:
     work.metrics |= dict(sorted(subjects.counts.items()))
 
 
-def add_topics(mixture: Mixture, config: Conversations) -> list[Conversation]:
+def add_topics(mixture: Mixture, config: Conversations) -> list[Dialogue]:
     """Split the hand-written conversations and the user's own by subject; return the hand-written ones."""
     handwritten = load_handwritten(config.handwritten)
     own, skipped = read_files(config.files)
@@ -116,11 +115,11 @@ def add_corpus(mixture: Mixture, subjects: corpus_questions.Subjects, config: Co
 
 def keep_apart(mixture: Mixture, eval_sets: Artifact) -> None:
     """Drop train conversations that state what is held out, then held-out ones that the train split answers."""
-    benchmarks = Benchmarks(pq.read_table(eval_sets.path("benchmarks.parquet"))["text"].to_pylist())
+    benchmarks = BenchmarkSpans(pq.read_table(eval_sets.path("benchmarks.parquet"))["text"].to_pylist())
     forbidden = {record["key"] for _, record in read_objects(eval_sets.path("arithmetic.jsonl"))}
     seen: set[str] = set()
 
-    def train_fault(conversation: Conversation) -> str:
+    def train_fault(conversation: Dialogue) -> str:
         if conversation.id in seen:
             return "duplicate"
         if arithmetic_keys(conversation) & forbidden:
@@ -135,8 +134,8 @@ def keep_apart(mixture: Mixture, eval_sets: Artifact) -> None:
 
 
 def _sound(
-    mixture: Mixture, conversations: list[Conversation], fault: Callable[[Conversation], str], seen: set[str]
-) -> list[Conversation]:
+    mixture: Mixture, conversations: list[Dialogue], fault: Callable[[Dialogue], str], seen: set[str]
+) -> list[Dialogue]:
     """The conversations without a fault; the others are noted with theirs. What is kept is added to `seen`."""
     sound = []
     for conversation in conversations:
@@ -146,7 +145,3 @@ def _sound(
             sound.append(conversation)
             seen.add(conversation.id)
     return sound
-
-
-def _shuffled(name: str, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llm_dag.conversations.dialogue import Conversation, fault, normal, parse_messages
+from llm_dag.conversations.dialogue import Dialogue, fault, normal, parse_messages
 from llm_dag.store.canonical import named_files
 from llm_dag.tasks.jsonl import BadFile, bad_line, parse_object, read_lines, read_objects
 
@@ -27,13 +27,13 @@ class BadRecord:
     fault: str
 
 
-def load_handwritten(pattern: str) -> list[Conversation]:
+def load_handwritten(pattern: str) -> list[Dialogue]:
     """The conversations of a file or glob, in order of file names and lines.
 
     Raises:
         BadFile: a malformed line, a subject or kind that is missing, or a conversation that stood there before.
     """
-    conversations: list[Conversation] = []
+    conversations: list[Dialogue] = []
     seen: dict[tuple[str, ...], str] = {}
     for name, path in named_files(pattern, "conversations.handwritten"):
         for line, record in read_objects(path):
@@ -51,13 +51,13 @@ def load_handwritten(pattern: str) -> list[Conversation]:
     return conversations
 
 
-def read_files(patterns: Iterable[str]) -> tuple[list[Conversation], list[BadRecord]]:
+def read_files(patterns: Iterable[str]) -> tuple[list[Dialogue], list[BadRecord]]:
     """The conversations of a user's files or globs, and the lines that hold none.
 
     A conversation without a subject has its first question, in normal form, as subject: so equal questions are split
     together. Raises BadFile for a file in which no line is good, naming the first fault.
     """
-    conversations: list[Conversation] = []
+    conversations: list[Dialogue] = []
     skipped: list[BadRecord] = []
     for pattern in patterns:
         for name, path in named_files(pattern, "conversations.files"):
@@ -70,8 +70,8 @@ def read_files(patterns: Iterable[str]) -> tuple[list[Conversation], list[BadRec
     return conversations, skipped
 
 
-def _read_file(path: Path, name: str) -> tuple[list[Conversation], list[BadRecord]]:
-    good: list[Conversation] = []
+def _read_file(path: Path, name: str) -> tuple[list[Dialogue], list[BadRecord]]:
+    good: list[Dialogue] = []
     bad: list[BadRecord] = []
     for line, text in read_lines(path):
         where = f"{name}:{line}"
@@ -91,5 +91,5 @@ def _read_file(path: Path, name: str) -> tuple[list[Conversation], list[BadRecor
     return good, bad
 
 
-def _conversation(record: dict[str, Any], subject: str, kind: str, where: str) -> Conversation:
-    return Conversation(subject.strip(), kind.strip(), parse_messages(record["messages"]), where)
+def _conversation(record: dict[str, Any], subject: str, kind: str, where: str) -> Dialogue:
+    return Dialogue(subject.strip(), kind.strip(), parse_messages(record["messages"]), where)

@@ -10,20 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from llm_dag.tokenization.special_tokens import ROLES
+from llm_dag.tokenization.messages import Message, order_fault
 from llm_dag.tokenization.vocabulary import Vocabulary
 
 
 class ChatError(ValueError):
     """Messages that are no conversation."""
-
-
-@dataclass(frozen=True)
-class Message:
-    """One turn: who speaks (`system`, `user` or `assistant`), and the words."""
-
-    role: str
-    content: str
 
 
 @dataclass(frozen=True)
@@ -37,14 +29,8 @@ class Conversation:
     messages: tuple[Message, ...]
 
     def __post_init__(self) -> None:
-        roles = [message.role for message in self.messages]
-        unknown = sorted(set(roles) - set(ROLES))
-        if unknown:
-            raise ChatError(f"unknown roles {unknown}; known are {list(ROLES)}")
-        turns = roles[1:] if roles[:1] == ["system"] else roles
-        wanted = ["user", "assistant"] * len(turns)
-        if not turns or turns != wanted[: len(turns)]:
-            raise ChatError(f"roles {roles}; wanted an optional system message, then user and assistant in turn")
+        if fault := order_fault([message.role for message in self.messages]):
+            raise ChatError(fault)
 
     @classmethod
     def of(cls, *pairs: tuple[str, str]) -> Conversation:

@@ -5,7 +5,8 @@ It is apart from the token names, so that editing it leaves the token arrays fre
 
 from __future__ import annotations
 
-from llm_dag.tokenization.special_tokens import IM_END, IM_SEP, IM_START, ROLES, SPECIAL_TOKENS
+from llm_dag.tokenization.messages import ROLES
+from llm_dag.tokenization.special_tokens import IM_END, IM_SEP, IM_START, SPECIAL_TOKENS
 
 
 def chat_template() -> str:

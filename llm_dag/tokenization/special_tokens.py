@@ -14,5 +14,3 @@ PAD = "<|pad|>"
 
 # In id order: they are the last ids of every vocabulary, so a token's id is its merge rank.
 SPECIAL_TOKENS = (END_OF_TEXT, IM_START, IM_SEP, IM_END, PAD)
-
-ROLES = ("system", "user", "assistant")

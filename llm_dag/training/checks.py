@@ -14,7 +14,8 @@ from llm_dag.store.artifact import Artifact
 from llm_dag.store.checks import CheckResult
 from llm_dag.tasks.jsonl import read_objects
 from llm_dag.tokenization.arrays import TokenArrays
-from llm_dag.tokenization.chat import ChatError, Conversation, Message, render
+from llm_dag.tokenization.chat import ChatError, Conversation, render
+from llm_dag.tokenization.messages import Message
 from llm_dag.tokenization.vocabulary import Vocabulary
 from llm_dag.training.windows import HeldoutWindows
 

@@ -19,7 +19,8 @@ from llm_dag.ledger import write_table
 from llm_dag.modeling.huggingface import load_model, save_model
 from llm_dag.store.work import Work
 from llm_dag.tasks.jsonl import read_objects, write_objects
-from llm_dag.tokenization.chat import ChatError, Conversation, Message, render
+from llm_dag.tokenization.chat import ChatError, Conversation, render
+from llm_dag.tokenization.messages import Message
 from llm_dag.tokenization.vocabulary import Vocabulary
 from llm_dag.training.fit import fit, write_history
 from llm_dag.training.loop import Run, TrainingError

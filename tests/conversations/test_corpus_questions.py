@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_dag.config.compose import compose
 from llm_dag.conversations.corpus_questions import Subject, choose, groups, one_phrasing, questions, telling_names
 from llm_dag.conversations.dialogue import ask
-from llm_dag.conversations.leaks import Benchmarks, TrainText, mentioned_names
+from llm_dag.conversations.leaks import BenchmarkSpans, TrainText, mentioned_names
 from llm_dag.conversations.python_pages import Description
 from llm_dag.tasks.splits import split_of
-
-CONF = Path(__file__).parents[2] / "conf/conversations"
 
 
 def subject(name: str, summary: str, stdlib: bool = True, owner_kind: str = "module") -> Subject:
@@ -94,13 +90,15 @@ def test_a_heldout_conversation_leaks_when_train_holds_it(question: str, answer:
 
 
 def test_benchmark_items_are_found_by_words_in_a_row() -> None:
-    items = Benchmarks(["A train leaves at nine and arrives at noon; how long?\n3 hours", "Name the red planet", "42"])
+    items = BenchmarkSpans(
+        ["A train leaves at nine and arrives at noon; how long?\n3 hours", "Name the red planet", "42"]
+    )
     hit = ask("s", "file", "Hm: a train LEAVES at nine, and arrives at noon!", "Three.", "")
     short = ask("s", "file", "Please name the red planet.", "Mars.", "")
     assert items.overlaps(hit)
     assert items.overlaps(short)
     assert not items.overlaps(ask("s", "file", "A train leaves at nine.", "42", ""))
-    assert not Benchmarks([]).overlaps(hit)
+    assert not BenchmarkSpans([]).overlaps(hit)
 
 
 def test_names_in_conversations_are_found() -> None:
@@ -111,6 +109,6 @@ def test_names_in_conversations_are_found() -> None:
 
 @pytest.mark.parametrize("option", ["default", "ci"])
 def test_what_a_user_asks_first_is_in_the_train_split(option: str) -> None:
-    values = yaml.safe_load((CONF / f"{option}.yaml").read_text())
+    config = compose([f"conversations={option}"]).identity.conversations
     for key in ("object os.path.join", "topic name", "topic maker", "topic abilities", "topic self_harm"):
-        assert split_of(key, values["heldout"], values["seed"]) == "train", key
+        assert split_of(key, config.heldout, config.seed) == "train", key

@@ -44,7 +44,7 @@ def test_good_messages_have_no_fault(messages: list[dict[str, str]]) -> None:
         ([{**USER, "content": " \n"}, ASSISTANT], "not empty"),
         ([{**USER, "content": 3}, ASSISTANT], "the content 3"),
         ([USER], "the last message is by user"),
-        ([SYSTEM], "the last message is by system"),
+        ([SYSTEM], "no message is by the user"),
         ([ASSISTANT], "message 0 is by assistant; wanted user"),
         ([USER, USER, ASSISTANT], "message 1 is by user; wanted assistant"),
         ([USER, ASSISTANT, SYSTEM, ASSISTANT], "message 2 is by system; wanted user"),

@@ -73,7 +73,7 @@ def test_words_that_spell_a_special_stay_words(vocabulary: Vocabulary, peer: Any
     [(), ("system",), ("assistant",), ("user", "user"), ("user", "system"), ("user", "tool"), ("system", "assistant")],
 )
 def test_what_is_no_conversation_is_refused(roles: tuple[str, ...]) -> None:
-    with pytest.raises(ChatError, match="role"):
+    with pytest.raises(ChatError, match="message"):
         Conversation.of(*((role, "x") for role in roles))
 
 
