@@ -36,7 +36,7 @@ class Extraction:
 
     extractor: str = MISSING  # trafilatura (precision preferred), resiliparse (8 to 20 times as fast)
     max_html_bytes: int = MISSING  # larger pages are dropped: they cost minutes and are mostly not prose
-    timeout_seconds: float = MISSING  # a page that takes longer is dropped
+    timeout_seconds: float = MISSING  # processor time; a page that takes more is dropped
 
     def problems(self) -> Iterator[Problem]:
         yield from one_of("extractor", self.extractor, EXTRACTORS)

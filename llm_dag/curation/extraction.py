@@ -2,8 +2,8 @@
 
 `trafilatura` prefers precision and skips comments, as FineWeb does, and never compares documents with each other (its
 deduplication would make the text depend on the order). `resiliparse` is some twenty times as fast and as good for
-training (DCLM, Li et al. 2024, table 4). A page is bounded in bytes, in nesting and in time. Records are read by one
-seek each; the page index holds the digest of every payload, so a shard's key covers what is read.
+training (DCLM, Li et al. 2024, table 4). A page is bounded in bytes, in nesting and in processor time. Records are
+read by one seek each; the page index holds the digest of every payload, so a shard's key covers what is read.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import hashlib
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ SCORES = {
 }
 COLUMNS = ["doc_id", "url", "date", "warc", "offset", "length", "charset", "encodings", "payload_digest"]
 DEEPEST = 400  # nested elements; parsers recurse, and real pages stay under a hundred
+SHORTEST = 0.001  # seconds; a timer that is set to nothing would never ring
 _TAG = re.compile(r"<(/?)([a-zA-Z][\w:-]*)[^<>]*?(/?)>")
 _UNNESTED = frozenset(  # void elements, and those that the next one of their kind closes
     "area base br col embed hr img input link meta param source track wbr html head body p li td th tr dt dd option "  # noqa: SIM905
@@ -45,7 +47,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 class TooSlow(BaseException):
-    """A page took longer than its time; no `except Exception` of an extractor can swallow it."""
+    """A page took more than its time; no `except Exception` of an extractor can swallow it."""
 
 
 def build(work: Work) -> None:
@@ -149,18 +151,28 @@ def depth(html: str) -> int:
 
 @contextlib.contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raise TooSlow inside the block after `seconds`. Signals reach only the main thread; elsewhere size bounds."""
+    """Raise TooSlow inside the block after `seconds` of computing. Outside the main thread, size alone bounds.
+
+    What counts is the processor time of the thread, so that a busy machine drops no page which an idle one keeps; an
+    extractor only computes, so nothing is lost by not counting what it waits. The timer counts all threads of the
+    process and may ring early: it is then set again. Python acts on a signal between two of its own instructions, or
+    where a C function looks for one.
+    """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
+    end = time.thread_time() + seconds
 
     def ring(number: int, frame: object) -> None:
-        raise TooSlow
+        left = end - time.thread_time()
+        if left <= 0:
+            raise TooSlow
+        signal.setitimer(signal.ITIMER_PROF, max(left, SHORTEST))
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

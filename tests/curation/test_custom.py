@@ -154,7 +154,9 @@ class TestUserFilters:
     def test_a_filter_that_changes_text_is_refused(self, tmp_path: Path) -> None:
         blocks = [{"_target_": "datatrove.pipeline.filters.C4QualityFilter", "min_num_sentences": 1}]
         page = PROSE.replace(". ", ".\n") + "\nmore of it"
-        with pytest.raises(custom.FilterError, match=r"curation\.custom\.filters\[0\]: C4QualityFilter changed the text of 00"):
+        with pytest.raises(
+            custom.FilterError, match=r"curation\.custom\.filters\[0\]: C4QualityFilter changed the text of 00"
+        ):
             judged(tmp_path, [page], filters=blocks, short_line_ratio=1.0)
 
     @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import re
+import signal
 import threading
 import time
 import zlib
@@ -132,11 +135,50 @@ def test_depth_counts_what_must_be_closed(html: str, deepest: int) -> None:
     assert depth(html) == deepest
 
 
+def compute(seconds: float) -> None:
+    begun = time.thread_time()
+    while time.thread_time() < begun + seconds:
+        pass
+
+
 def test_time_is_limited_in_the_main_thread() -> None:
     with pytest.raises(TooSlow), limited(0.05):
-        time.sleep(30)
+        compute(30)
     with limited(30):
         pass
+
+
+def test_a_function_that_stays_in_c_is_stopped() -> None:
+    with pytest.raises(TooSlow), limited(0.05):
+        re.match(r"(a+)+$", "a" * 60 + "b")  # it would take years
+
+
+def test_an_exception_handler_of_an_extractor_does_not_hide_it() -> None:
+    def careless() -> None:
+        with contextlib.suppress(Exception):
+            compute(30)
+
+    with pytest.raises(TooSlow), limited(0.05):
+        careless()
+
+
+def test_waiting_and_the_work_of_others_do_not_count() -> None:
+    """Else pages would be dropped by how busy the machine is."""
+    other = threading.Thread(target=compute, args=(0.4,))
+    other.start()
+    with limited(0.2):
+        other.join()
+        time.sleep(0.3)
+    with pytest.raises(TooSlow), limited(0.05):
+        compute(30)
+
+
+def test_the_timer_and_its_signal_are_given_back() -> None:
+    before = signal.getsignal(signal.SIGPROF)
+    with pytest.raises(ZeroDivisionError), limited(30):
+        raise ZeroDivisionError
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGPROF) == before
 
 
 def test_another_thread_works_without_a_limit() -> None:
