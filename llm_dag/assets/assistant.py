@@ -27,6 +27,7 @@ def conversations(work: Work) -> None:
     checks=(checks.loss_fell, checks.weights_finite, checks.loss_mask_exact),
     kinds=("pytorch", "lightning"),
     pool="accelerator",
+    together=True,
 )
 def sft_model(work: Work) -> None:
     """The base model finetuned on conversations: loss on the assistant's words and its end of turn alone."""

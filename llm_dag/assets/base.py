@@ -14,6 +14,7 @@ from llm_dag.store.work import Work
     held=True,
     kinds=("pytorch", "lightning"),
     pool="accelerator",
+    together=True,
 )
 def base_model(work: Work) -> None:
     """The base model: next-token prediction over `pretrain.dumps`, as a Hugging Face folder. Held."""

@@ -22,6 +22,7 @@ def step(
     held: bool = False,
     kinds: tuple[str, ...] = (),
     pool: str = "",
+    together: bool = False,
 ) -> Callable[[Callable[[Work], None]], Step]:
     """Declare an asset; the function's name is the asset's, its docstring the description."""
 
@@ -38,6 +39,7 @@ def step(
             kinds=frozenset(kinds),
             owners=OWNERS,
             pool=pool,
+            together=together,
         )
 
     return declare

@@ -3,6 +3,8 @@
     resolve → gate the inputs → lease → (somebody else made it: reuse) → work in scratch → code unchanged?
     → hash, manifest, publish → checks
 
+With several machines (`compute.nodes`), the processes beside the first follow it: see store/follow.py.
+
 Killed anywhere, this leaves a complete artifact or none, and scratch from which the next run resumes.
 """
 
@@ -24,7 +26,9 @@ from llm_dag.store.code_identity import CodeIdentity, edited_since
 from llm_dag.store.commit import adopt, commit
 from llm_dag.store.errors import CodeChanged, Corrupt, StoreError
 from llm_dag.store.files import explain
+from llm_dag.store.follow import Follower
 from llm_dag.store.gate import open_inputs, run_checks
+from llm_dag.store.launcher import Launch, launched
 from llm_dag.store.leases import Holder, held
 from llm_dag.store.manifest import Entry
 from llm_dag.store.recipe import Recipe
@@ -52,7 +56,7 @@ class Outcome:
 
 def materialize(resolver: Resolver, name: str, dump: str | None, compute: Compute, progress: Progress) -> Outcome:
     """Materialize an asset of the resolver's configuration. Raises StoreError with a message for a person."""
-    store = resolver.store
+    store, launch = resolver.store, launched(compute)
     try:
         resolution = resolver.resolve(name, dump)
         step = resolution.step
@@ -62,7 +66,11 @@ def materialize(resolver: Resolver, name: str, dump: str | None, compute: Comput
         if artifact is None:
             require_inputs(resolution)
             open_inputs(store, resolution, resolver.code)
-            artifact, state = _make(resolver, resolution, dump or resolver.root.source.dump, compute, progress)
+            dump = dump or resolver.root.source.dump
+            if launch and not launch.leads:
+                artifact, state = _followed(resolver, resolution, dump, compute, progress, launch), State.FRESH
+            else:
+                artifact, state = _make(resolver, resolution, dump, compute, progress)
         if step.held and state is not State.HELD:
             store.hold(name, resolution.request, artifact.recipe)
         checks = run_checks(store, step, artifact, resolution.gates, resolver.code)
@@ -106,6 +114,28 @@ def _make(
         return artifact, resolution.state
 
 
+def _followed(
+    resolver: Resolver, resolution: Resolution, dump: str, compute: Compute, progress: Progress, launch: Launch
+) -> Artifact:
+    """What the leader makes of this; where a step is made together, this process takes part in a folder of its own."""
+    store, recipe, step = resolver.store, resolution.recipe, resolution.step
+    assert recipe is not None
+    where = place(step.name, resolution.partition, recipe.digest)
+    folder = store.files.workspace / "followers" / f"{where.replace('/', '-')}-rank-{launch.rank}"
+
+    def take_part() -> None:
+        try:
+            _discard(folder)  # of a launch that was killed
+            _run(resolver, resolution, recipe, _work(resolver, resolution, recipe, dump, compute, progress, folder))
+        finally:
+            _discard(folder)
+
+    def find() -> Artifact | None:
+        return store.find(step.name, resolution.partition, recipe.digest)
+
+    return Follower(store, where, launch.key, find).artifact(take_part if step.together else None)
+
+
 def _work(
     resolver: Resolver,
     resolution: Resolution,
@@ -127,6 +157,7 @@ def _work(
         input_artifacts=inputs,
         folder=folder,
         progress=progress,
+        recipe=recipe.digest,
         shard_basis=recipe.shard_basis,
         earlier_shards=lambda: _earlier(resolver.store, resolution),
         witness=witness(compute.threads, compute.devices, compute.nodes),

@@ -21,6 +21,10 @@ class CodeChanged(StoreError):
     """The code of a step was edited while the step ran."""
 
 
+class LaunchError(StoreError):
+    """A launcher started other processes than the configuration asks for."""
+
+
 class LeaseLost(StoreError):
     """Another process has taken over this recipe."""
 

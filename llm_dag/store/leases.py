@@ -24,6 +24,7 @@ from pathlib import Path
 
 from llm_dag.store.errors import LeaseLost
 from llm_dag.store.files import Files
+from llm_dag.store.launcher import launch_key
 
 STALE_SECONDS = 60.0
 OLD_SECONDS = 600.0  # no two clocks of one store are ten minutes apart: such a lease need not be watched
@@ -41,6 +42,7 @@ class Holder:
     started: str
     token: str
     heartbeat: float
+    launch: str = ""  # in which it was started (store.launcher), so that its followers know it
 
     def to_bytes(self) -> bytes:
         return json.dumps(dataclasses.asdict(self)).encode()
@@ -49,7 +51,8 @@ class Holder:
 def this_process() -> Holder:
     """This process, with a new token."""
     pid = os.getpid()
-    return Holder(socket.gethostname(), _boot(), pid, process_start(pid), uuid.uuid4().hex, time.time())
+    host, token = socket.gethostname(), uuid.uuid4().hex
+    return Holder(host, _boot(), pid, process_start(pid), token, time.time(), launch_key())
 
 
 def process_start(pid: int) -> str:
@@ -62,14 +65,14 @@ def process_start(pid: int) -> str:
     return "" if state in "ZX" else fields[18]
 
 
-def is_stale(holder: Holder, now: float, unchanged: float = 0.0) -> bool:
+def is_stale(holder: Holder, now: float, unchanged: float = 0.0, patience: float = STALE_SECONDS) -> bool:
     """Whether a lease's holder is gone; `unchanged` is for how many seconds the lease was watched and stood still."""
     if (holder.host, holder.boot) == (socket.gethostname(), _boot()) and holder.started:
         return process_start(holder.pid) != holder.started
-    return unchanged > STALE_SECONDS or now - holder.heartbeat > OLD_SECONDS
+    return unchanged > patience or now - holder.heartbeat > OLD_SECONDS
 
 
-class _Watch:
+class Watch:
     """For how long a lease has stood still, by this process's own clock."""
 
     def __init__(self) -> None:
@@ -140,7 +143,7 @@ def held(files: Files, name: str, guard: Path, waiting: Callable[[Holder | None]
                 yield None
                 return
             time.sleep(POLL_SECONDS)
-        me, watch = this_process(), _Watch()
+        me, watch = this_process(), Watch()
         while not _taken(files, name, me, watch):
             if waiting(read_holder(files, name)):
                 yield None
@@ -161,7 +164,7 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _taken(files: Files, name: str, me: Holder, watch: _Watch) -> bool:
+def _taken(files: Files, name: str, me: Holder, watch: Watch) -> bool:
     """Create the lease, or take over a stale one. Processes of one host do this under the guard's lock."""
     if files.create(name, me.to_bytes()):
         return True

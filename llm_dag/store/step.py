@@ -59,6 +59,7 @@ class Step:
     kinds: frozenset[str] = frozenset()
     owners: tuple[str, ...] = ()
     pool: str = ""
+    together: bool = False  # with compute.nodes > 1, every process that a launcher started takes part
 
     @property
     def description(self) -> str:

@@ -67,6 +67,7 @@ class Work:
     input_artifacts: Mapping[str, Sequence[Artifact]]
     folder: Path  # the scratch folder of the recipe: out/data, out/record, and state that survives a kill
     progress: Progress = field(default_factory=Silent)
+    recipe: str = ""  # digest: names the artifact that is being made
     shard_basis: str = ""  # digest of code and config: the part that all shard keys share
     earlier_shards: Callable[[], Mapping[str, Earlier]] = dict
     metrics: dict[str, float] = field(default_factory=dict)
