@@ -18,19 +18,6 @@ from llm_dag.curation.decontamination import Benchmarks, read_items
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.checks import CheckResult
 
-CHAIN = (
-    "raw_pages",
-    "url_filtered",
-    "extracted_text",
-    "language_filtered",
-    "gopher_filtered",
-    "minhash_deduped",
-    "c4_filtered",
-    "custom_filtered",
-    "pii_redacted",
-)
-WITH_TEXT = ("pii_redacted", "c4_filtered", "extracted_text")  # the latest text of a page first
-
 # The smallest part of its documents that a step may keep: far below what crawls of the web give, so that the bounds
 # catch a broken step and not an unusual crawl.
 LEAST_KEPT: Mapping[str, float] = {
@@ -50,10 +37,12 @@ CANARIES = "canaries.parquet"
 
 def conservation(artifact: Artifact) -> CheckResult:
     """Every document that the step before kept was judged exactly once: in = kept + dropped."""
-    before = artifact.ancestor(CHAIN[CHAIN.index(artifact.asset) - 1])
-    names = artifact.names("verdicts/")
+    *_, before, _ = chain(artifact)
+    names, texts = artifact.names("verdicts/"), artifact.names("text/")
     if names != before.names("verdicts/"):
         return CheckResult(False, f"verdicts of {len(names)} shards; wanted: the shards of {before.asset}")
+    if texts and [name.replace("text/", "verdicts/") for name in texts] != names:
+        return CheckResult(False, f"texts of {len(texts)} shards, verdicts of {len(names)}; wanted: of the same ones")
     kept = dropped = 0
     for name in names:
         verdicts = ledger.read_verdicts(artifact.path(name), ["doc_id", "kept", "reason"])
@@ -63,14 +52,35 @@ def conservation(artifact: Artifact) -> CheckResult:
         if not pc.all(pc.equal(verdicts["kept"], pc.equal(verdicts["reason"], ""))).as_py() and len(verdicts):
             return CheckResult(False, f"{name}: a reason on a kept document, or none on a dropped one")
         left = _kept(artifact, name)
-        if artifact.asset in WITH_TEXT:
-            texts = pq.read_table(artifact.path(name.replace("verdicts/", "text/")), columns=["doc_id"])
-            if problem := _difference(left, texts["doc_id"].to_pylist(), "texts of kept documents"):
+        if texts:
+            table = pq.read_table(artifact.path(name.replace("verdicts/", "text/")), columns=["doc_id"])
+            if problem := _difference(left, table["doc_id"].to_pylist(), "texts of kept documents"):
                 return CheckResult(False, f"{name}: {problem}")
         kept += len(left)
         dropped += len(verdicts) - len(left)
     numbers = {"documents_in": kept + dropped, "documents_kept": kept, "documents_dropped": dropped}
     return CheckResult(True, f"{kept + dropped} judged = {kept} kept + {dropped} dropped, each exactly once", numbers)
+
+
+def chain(artifact: Artifact) -> list[Artifact]:
+    """The steps that judged one after the other, up to this one: each judged what the one before it kept.
+
+    They are found in the manifests. A step is made from the step before it, and maybe from earlier ones whose text it
+    reads, so of its inputs with verdicts the last is the one with the longest chain.
+    """
+    known: dict[str, list[Artifact]] = {}
+
+    def before(one: Artifact) -> list[Artifact]:
+        if one.place not in known:
+            inputs = (above for name in one.manifest.inputs for above in one.inputs(name))
+            known[one.place] = [*max(map(before, filter(_judged, inputs)), key=len, default=[]), one]
+        return known[one.place]
+
+    return before(artifact)
+
+
+def _judged(artifact: Artifact) -> bool:
+    return bool(artifact.names("verdicts/"))
 
 
 def retention(artifact: Artifact) -> CheckResult:
@@ -94,7 +104,7 @@ def canaries_met_their_fate(artifact: Artifact) -> CheckResult:
         return CheckResult(True, "no canaries in this source", {"canaries": 0})
     canaries = pq.read_table(pages.path(CANARIES), partitioning=None).to_pylist()
     ids = pa.array([canary["doc_id"] for canary in canaries], pa.string())
-    steps = {name: artifact if name == artifact.asset else artifact.ancestor(name) for name in CHAIN}
+    steps = chain(artifact)
     fates = _fates(steps, ids)
     texts = _texts(steps, ids)
     wrong = [problem for canary in canaries for problem in _problems(canary, fates, texts)]
@@ -167,25 +177,25 @@ def _documents(artifact: Artifact) -> Iterator[ledger.Document]:
         yield from ledger.documents(artifact.path(name))
 
 
-def _fates(steps: Mapping[str, Artifact], ids: pa.Array) -> dict[str, tuple[str, str]]:
+def _fates(steps: Sequence[Artifact], ids: pa.Array) -> dict[str, tuple[str, str]]:
     """Where and why each document was dropped; ("", "") for one that every step kept."""
     fates: dict[str, tuple[str, str]] = {}
-    for step, artifact in steps.items():
-        for name in artifact.names("verdicts/"):
-            table = ledger.read_verdicts(artifact.path(name), ["doc_id", "kept", "reason"])
+    for step in steps:
+        for name in step.names("verdicts/"):
+            table = ledger.read_verdicts(step.path(name), ["doc_id", "kept", "reason"])
             for row in table.filter(pc.is_in(table["doc_id"], ids)).to_pylist():
-                fates[row["doc_id"]] = ("", "") if row["kept"] else (step, row["reason"])
+                fates[row["doc_id"]] = ("", "") if row["kept"] else (step.asset, row["reason"])
     return fates
 
 
-def _texts(steps: Mapping[str, Artifact], ids: pa.Array) -> dict[str, str]:
+def _texts(steps: Sequence[Artifact], ids: pa.Array) -> dict[str, str]:
     """The latest text of each document that ever had one."""
     texts: dict[str, str] = {}
-    for step in WITH_TEXT:
-        for name in steps[step].names("text/"):
-            table = pq.read_table(steps[step].path(name), columns=["doc_id", "text"], partitioning=None)
+    for step in steps:
+        for name in step.names("text/"):
+            table = pq.read_table(step.path(name), columns=["doc_id", "text"], partitioning=None)
             for row in table.filter(pc.is_in(table["doc_id"], ids)).to_pylist():
-                texts.setdefault(row["doc_id"], row["text"])
+                texts[row["doc_id"]] = row["text"]
     return texts
 
 

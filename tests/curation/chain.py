@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -66,6 +67,13 @@ class Made:
 
     def entry(self, name: str) -> Entry:
         return Entry(f"data/{name}", file_digest(self.path(name)), self.path(name).stat().st_size)
+
+    @property
+    def manifest(self) -> SimpleNamespace:
+        return SimpleNamespace(inputs={one.asset: () for one in self.above})
+
+    def inputs(self, asset: str) -> list[Made]:
+        return [one for one in self.above if one.asset == asset]
 
     def ancestor(self, asset: str) -> Made:
         level = self.above

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from llm_dag import ledger
+from llm_dag.assets.evaluation import CURATION
+from llm_dag.assets.graph import graph
 from llm_dag.curation import checks
 from tests.curation.chain import Made, chain, eval_sets, extracted, node
 from tests.curation.test_custom import QUESTION
@@ -23,7 +25,14 @@ from tests.curation.test_language import GERMAN
 NOUNS = "library bridge garden engine market harbour museum kitchen forest station theatre orchard window letter"
 VERBS = "crossed painted remembered described measured carried followed answered repaired visited opened studied"
 MANNERS = "slowly carefully twice quietly again gladly often yesterday seldom together early without delay"
-STEPS = checks.CHAIN[3:]
+STEPS = (
+    "language_filtered",
+    "gopher_filtered",
+    "minhash_deduped",
+    "c4_filtered",
+    "custom_filtered",
+    "pii_redacted",
+)
 
 
 def page(number: int) -> str:
@@ -122,6 +131,26 @@ def test_the_same_bytes_come_out_again(made: dict[str, Made], tmp_path: Path) ->
             assert again[step].path(name).read_bytes() == made[step].path(name).read_bytes(), (step, name)
 
 
+def test_the_chain_is_found_in_what_each_step_was_made_from(made: dict[str, Made]) -> None:
+    found = checks.chain(made["pii_redacted"])  # type: ignore[arg-type]
+    assert [one.asset for one in found] == ["extracted_text", *STEPS]
+    for number, step in enumerate(STEPS):
+        reordered = Made(step, made[step].folder, made[step].above[::-1])
+        assert checks.chain(reordered)[:-1] == found[: number + 1]  # type: ignore[arg-type]
+
+
+def test_the_declared_steps_make_one_chain(tmp_path: Path) -> None:
+    """What each judges is the step before it in the funnel of the report."""
+    declared = graph()
+    made: dict[str, Made] = {}
+    for name in CURATION:
+        folder = tmp_path / name
+        (folder / "verdicts").mkdir(parents=True)
+        (folder / "verdicts" / "00000.parquet").touch()
+        made[name] = Made(name, folder, [made[one.asset] for one in declared[name].inputs if one.asset in made])
+    assert [one.asset for one in checks.chain(made[CURATION[-1]])] == list(CURATION)  # type: ignore[arg-type]
+
+
 class TestConservation:
     def broken(self, made: dict[str, Made], tmp: Path, change: Callable[[pa.Table], pa.Table]) -> str:
         other = copy(made["gopher_filtered"], tmp)
@@ -161,6 +190,16 @@ class TestConservation:
         result = checks.conservation(other)
         assert (result.passed, "1 texts of kept documents are missing" in result.message) == (False, True)
 
+    def test_a_shard_without_text(self, made: dict[str, Made], tmp_path: Path) -> None:
+        other = copy(made["c4_filtered"], tmp_path)
+        other.path("text/00001.parquet").unlink()
+        assert "texts of 1 shards, verdicts of 2" in checks.conservation(other).message
+
+    def test_the_documents_of_the_step_before_are_wanted(self, made: dict[str, Made], tmp_path: Path) -> None:
+        """Not those of an earlier one whose text is read."""
+        result = checks.conservation(copy(made["c4_filtered"], tmp_path, made["minhash_deduped"].above))
+        assert "documents that gopher_filtered kept" in result.message
+
 
 class TestRetention:
     def test_passes_on_a_healthy_chain(self, made: dict[str, Made]) -> None:
@@ -186,11 +225,15 @@ class TestRetention:
 class TestCanaries:
     def judged(self, made: dict[str, Made], tmp: Path, rows: list[dict[str, Any]] | None) -> Any:
         """The check over the chain below a `raw_pages` with these canaries."""
-        above = []
+        above: list[Made] = []
         for name in ("raw_pages", "url_filtered"):
             folder = tmp / name
             shutil.copytree(made["extracted_text"].folder / "verdicts", folder / "verdicts")
-            above.append(Made(name, folder))
+            above.append(Made(name, folder, above))
+
+        def below(one: Made) -> Made:
+            return Made(one.asset, one.folder, above if one.asset == "extracted_text" else map(below, one.above))
+
         if rows is not None:
             kinds = [(name, pa.string()) for name in ("doc_id", "url", "step", "reason")]
             kinds += [(name, pa.list_(pa.string())) for name in ("must_contain", "must_not_contain")]
@@ -201,8 +244,7 @@ class TestCanaries:
             ledger.write_table(
                 pa.Table.from_pylist(full, schema=pa.schema(kinds)), above[0].folder / "canaries.parquet"
             )
-        last = made["pii_redacted"]
-        return checks.canaries_met_their_fate(Made("pii_redacted", last.folder, [*last.above, *above]))  # type: ignore[arg-type]
+        return checks.canaries_met_their_fate(below(made["pii_redacted"]))  # type: ignore[arg-type]
 
     GOOD = (
         {"doc_id": "005", "step": "language_filtered", "reason": "language"},

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from llm_dag import ledger
 from llm_dag.config.curation_pages import Url
-from llm_dag.curation import checks_crawl, takedowns, url_filter
+from llm_dag.curation import checks, checks_crawl, takedowns, url_filter
 from llm_dag.curation.addresses import Address, address
 from llm_dag.curation.takedowns import Rule, RuleError, Rules, read_rules
 
@@ -137,6 +137,12 @@ def test_a_rule_takes_its_page_out_and_touches_its_shard_only(tmp_path: Path) ->
     assert made["extracted_text"].metrics["shards_reused"] == 2
     assert "https://site.example/3" not in [row["url"] for row in rows(made["extracted_text"], "text")]
     assert checks_crawl.takedowns_honoured(made["url_filtered"]).passed
+    assert [one.asset for one in checks.chain(made["extracted_text"])] == [
+        "raw_pages",
+        "url_filtered",
+        "extracted_text",
+    ]
+    assert checks.conservation(made["extracted_text"]).passed
 
 
 def filtered(tmp_path: Path, rules: list[Rule], urls: list[str]) -> Made:
