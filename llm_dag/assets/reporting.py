@@ -37,14 +37,18 @@ def reporter(context: dg.AssetExecutionContext, partition: str | None, every: fl
 
 def line(report: Report) -> str:
     """A state of a task as a line: `base_model 120/400 steps, 2.1 steps/s, 2 min left, loss 3.21`."""
+    return f"{report.task} {', '.join(state(report))}"
+
+
+def state(report: Report) -> list[str]:
+    """How far a task is, how fast, how much longer, and its numbers; what is not known is left out."""
     total = f"/{report.total:,}" if report.total is not None else ""
-    parts = [f"{report.task} {report.done:,}{total} {report.unit}"]
+    parts = [f"{report.done:,}{total} {report.unit}"]
     if report.rate:
         parts.append(f"{report.rate:,.3g} {report.unit}/s")
         if report.total and report.done < report.total:
             parts.append(f"{duration((report.total - report.done) / report.rate)} left")
-    parts += [f"{name} {value:.4g}" for name, value in report.numbers.items()]
-    return ", ".join(parts)
+    return parts + [f"{name} {value:.4g}" for name, value in report.numbers.items()]
 
 
 def duration(seconds: float) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from llm_dag.assets.reporting import FILE, duration, line
+from llm_dag.assets.reporting import FILE, line, state
 from llm_dag.progress import Report
 
 POLL_SECONDS = 0.2
@@ -78,19 +78,10 @@ def _bars(console: Console, told: Path, stop: threading.Event) -> None:
                 for other in tasks.values():
                     progress.update(other, visible=False)
                 tasks[key] = progress.add_task(report.task, total=report.total, asset=asset, state="")
-            progress.update(tasks[key], completed=report.done, total=report.total, state=_state(report), visible=True)
+            words = "  ".join(state(report))
+            progress.update(tasks[key], completed=report.done, total=report.total, state=words, visible=True)
         for other in tasks.values():
             progress.update(other, visible=False)
-
-
-def _state(report: Report) -> str:
-    total = f"/{report.total:,}" if report.total is not None else ""
-    parts = [f"{report.done:,}{total} {report.unit}"]
-    if report.rate:
-        parts.append(f"{report.rate:,.3g}/s")
-        if report.total and report.done < report.total:
-            parts.append(f"{duration((report.total - report.done) / report.rate)} left")
-    return "  ".join(parts + [f"{name} {value:.4g}" for name, value in report.numbers.items()])
 
 
 def _lines(console: Console, told: Path, stop: threading.Event) -> None:

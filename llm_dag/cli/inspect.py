@@ -19,6 +19,10 @@ from llm_dag.store.errors import StoreError
 
 FAULTS = 1
 
+Asset = Annotated[str, typer.Argument(help="The asset.")]
+Why = Annotated[str, typer.Option(help="The reason; it is recorded.")]
+Who = Annotated[str, typer.Option(help="Your name (default: the user's).")]
+
 
 def status(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
     """Each asset: fresh, or which field, input or edit made it stale."""
@@ -29,7 +33,7 @@ def status(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
 
 
 def show(
-    asset: Annotated[str, typer.Argument(help="The asset.")],
+    asset: Asset,
     overrides: Overrides = None,
     as_json: Annotated[bool, typer.Option("--json", help="The manifest itself.")] = False,
     config_dir: ConfigDir = None,
@@ -101,11 +105,11 @@ def verify(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
 
 
 def accept(
-    asset: Annotated[str, typer.Argument(help="The asset.")],
+    asset: Asset,
     check: Annotated[str, typer.Argument(help="Its check that failed.")],
-    why: Annotated[str, typer.Option(help="The reason; it is recorded.")],
+    why: Why,
     overrides: Overrides = None,
-    who: Annotated[str, typer.Option(help="Your name (default: the user's).")] = "",
+    who: Who = "",
     config_dir: ConfigDir = None,
 ) -> None:
     """Open an artifact although one of its blocking checks failed; name and reason are kept beside it."""
@@ -117,11 +121,11 @@ def accept(
 
 
 def adopt(
-    asset: Annotated[str, typer.Argument(help="The asset.")],
+    asset: Asset,
     recipe: Annotated[str, typer.Argument(help="The recipe, or its beginning, of the artifact to keep.")],
-    why: Annotated[str, typer.Option(help="The reason; it is recorded.")],
+    why: Why,
     overrides: Overrides = None,
-    who: Annotated[str, typer.Option(help="Your name (default: the user's).")] = "",
+    who: Who = "",
     config_dir: ConfigDir = None,
 ) -> None:
     """Keep an artifact across a refactor: what this configuration and code ask for takes its bytes."""

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_dag.assets.reporting import FILE, duration, line, reporter
-from llm_dag.cli.bars import _state
 from llm_dag.cli.tables import size
 from llm_dag.progress import Report, Reporter
 
@@ -63,7 +62,6 @@ def test_no_duration_has_sixty_seconds_or_minutes(seconds: float) -> None:
 def test_a_line_says_how_far_how_fast_and_how_long() -> None:
     report = Report("training", 1200, 4000, "steps", 2.0, {"loss": 3.21456, "bits_per_byte": 1.5})
     assert line(report) == "training 1,200/4,000 steps, 2 steps/s, 23 min 20 s left, loss 3.215, bits_per_byte 1.5"
-    assert _state(report) == "1,200/4,000 steps  2/s  23 min 20 s left  loss 3.215  bits_per_byte 1.5"
 
 
 def test_a_line_says_nothing_of_what_is_not_known() -> None:

@@ -38,7 +38,7 @@ GROUPS = {
     ),
     "tokens": ("tokenizer", "token_arrays"),
     "models": ("base_model", "sft_model"),
-    "tasks": ("eval_sets", "conversations", "human_labels"),
+    "tasks": ("eval_sets", "conversations"),
 }
 
 
