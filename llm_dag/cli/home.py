@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from llm_dag.config.places import state
+from llm_dag.store.errors import StoreError
 
 SETTINGS = """\
 # Written once by llm_dag; yours to change.
@@ -26,11 +27,18 @@ run_monitoring:
 
 
 def ensure() -> Path:
-    """Make the home and its dagster.yaml if they are not there, and name it to this process and its children."""
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(state() / "dagster"))).absolute()
+    """Make the home and its dagster.yaml if they are not there, and name it to this process and its children.
+
+    Raises:
+        StoreError: there can be no such folder.
+    """
+    home = Path(os.environ.get("DAGSTER_HOME") or state() / "dagster").absolute()
     os.environ["DAGSTER_HOME"] = str(home)
-    home.mkdir(parents=True, exist_ok=True)
     settings = home / "dagster.yaml"
-    if not settings.exists():
-        settings.write_text(SETTINGS)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not settings.exists():
+            settings.write_text(SETTINGS)
+    except OSError as error:
+        raise StoreError(f"DAGSTER_HOME={home}: {error.strerror}; wanted a folder that can be written") from error
     return home

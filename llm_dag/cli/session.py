@@ -62,11 +62,15 @@ class Session:
 
 
 def open_session(overrides: Sequence[str], config_dir: Path | None = None) -> Session:
-    """Compose the configuration and open its store."""
+    """Compose the configuration and open its store. Raises StoreError for a kind of store that there is not."""
     from llm_dag.assets.graph import graph
 
     config = compose(overrides, config_dir)
-    return Session(config, graph(), Store(store_url(config.compute.store)), config_dir)
+    try:
+        store = Store(store_url(config.compute.store))
+    except (ValueError, ImportError) as error:  # of fsspec: an unknown protocol, or one whose package is not installed
+        raise StoreError(f"compute.store={config.compute.store}: {error}") from error
+    return Session(config, graph(), store, config_dir)
 
 
 @contextlib.contextmanager

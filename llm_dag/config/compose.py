@@ -16,7 +16,7 @@ import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -27,6 +27,9 @@ from llm_dag.config.fields import Problem
 from llm_dag.config.places import shipped
 from llm_dag.config.root import Identity, Root
 from llm_dag.config.source import SOURCES, Source
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
 
 _COMPOSING = threading.Lock()  # Hydra keeps one global state a process, and Dagster's code server has many threads
 
@@ -55,9 +58,15 @@ def compose(overrides: Sequence[str] = (), config_dir: Path | None = None) -> Co
     Raises:
         ConfigError: an override or a value makes no sense.
     """
+    if config_dir and not config_dir.is_dir():
+        raise ConfigError(f"--config-dir {config_dir}: no such folder; a folder of groups like conf/ is wanted")
     folders = [shipped("conf"), *([config_dir] if config_dir else [])]
     for override in overrides:
         _check_override(override, folders)
+        if _parsed(override).is_sweep_override():
+            raise ConfigError(
+                f"{override}: several values; a list is written key=[a,b], and --multirun makes a run of each"
+            )
     tree = _composed(overrides, config_dir)
     identity, compute = _split(tree)
     found = [*_problems(identity, ""), *_problems(compute, "compute.")]
@@ -67,17 +76,30 @@ def compose(overrides: Sequence[str] = (), config_dir: Path | None = None) -> Co
 
 
 def sweep(overrides: Sequence[str]) -> list[list[str]]:
-    """The runs of a `--multirun`: the product of every override that lists several values (`a=1,2`, `b=range(3)`)."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+    """The runs of a `--multirun`: the product of every override that lists several values (`a=1,2`, `b=range(3)`).
 
+    Raises:
+        ConfigError: an override that cannot be read.
+    """
     choices = []
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
+    for override in map(_parsed, overrides):
         key = override.get_key_element()
         if override.is_sweep_override():
             choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
         else:
             choices.append([override.input_line or ""])
     return [list(run) for run in itertools.product(*choices)]
+
+
+def _parsed(override: str) -> Override:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException as error:
+        said = [line for line in str(error).splitlines() if line and not line.startswith(("Error ", "See "))]
+        raise ConfigError(f"{override or 'an empty word'}: cannot be read ({' '.join(said) or error})") from error
 
 
 def scales() -> list[str]:
@@ -114,7 +136,10 @@ def _split(tree: DictConfig) -> tuple[Identity, Compute]:
     """The two halves as dataclasses, the identity resolved where compute is not."""
     names = {field.name for field in dataclasses.fields(Identity)}
     asked = OmegaConf.masked_copy(tree, sorted(names))
-    missing = sorted(OmegaConf.missing_keys(tree))
+    try:
+        missing = sorted(OmegaConf.missing_keys(tree))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{error.full_key}: {_words(error)}") from error
     if missing:
         raise ConfigError(f"{', '.join(missing)}: no value is given; set it in conf/ or on the command line")
     try:
@@ -144,10 +169,10 @@ def _problems(node: Any, prefix: str) -> Iterator[Problem]:
 def _check_override(override: str, folders: list[Path]) -> None:
     """Raises ConfigError for an override that adds or deletes a key, or names a key or option that there is not."""
     key, equals, value = override.partition("=")
-    if key[:1] in "+~":
+    if key.startswith(("+", "~")):
         raise ConfigError(f"{override}: keys are fixed, so nothing reads one that is added; write {key.lstrip('+~')}=…")
     if not equals:
-        raise ConfigError(f"{override}: an override is written key=value, or group=option")
+        raise ConfigError(f"{override or 'an empty word'}: an override is written key=value, or group=option")
     if key.startswith("hydra.") or "@" in key:
         return
     options = sorted({path.stem for folder in folders for path in (folder / key).glob("*.yaml")})
@@ -187,7 +212,7 @@ def _told(error: Exception, overrides: Sequence[str]) -> str:
     """What is wrong with an override: what was given, and the type that is allowed."""
     for override in overrides:
         key, _, given = override.partition("=")
-        if re.search(rf"(override|string:) '?{re.escape(override)}(\s|'|$)", str(error)) or f"'{key}'" in str(error):
+        if re.search(rf"override '?{re.escape(override)}(\s|'|$)", str(error)) or f"'{key}'" in str(error):
             kind = _leaf(key)
             allowed = f"; allowed is {_TYPES.get(kind, getattr(kind, '__name__', str(kind)))}" if kind else ""
             return f"{key}={given}: {_words(error)}{allowed}"

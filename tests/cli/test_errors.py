@@ -94,6 +94,20 @@ def test_a_fault_of_the_program_is_not_hidden(error: Exception) -> None:
         raise error
 
 
+def test_a_store_of_no_known_kind_is_named(command: Command) -> None:
+    code, printed = command("status", "scale=ci", "compute.store=nosuch://bucket")
+    assert code == BAD_INPUT
+    assert "compute.store=nosuch://bucket: Protocol not known" in printed
+
+
+def test_a_home_that_is_no_folder_is_named(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").write_text("")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    code, printed = command("run", "scale=ci", f"compute.store={tmp_path / 'store'}")
+    assert code == BAD_INPUT
+    assert f"DAGSTER_HOME={tmp_path / 'home'}: File exists; wanted a folder" in printed
+
+
 def test_the_plan_of_an_empty_store_builds_everything(command: Command, tmp_path: Path) -> None:
     code, printed = command("run", "--dry-run", "scale=ci", f"compute.store={tmp_path}")
     assert code == 0

@@ -29,6 +29,10 @@ RESOLVED = shipped("conf") / "_resolved"
         ("+pretrain.extra=1", "+pretrain.extra=1", "keys are fixed"),
         ("~pretrain.seed", "~pretrain.seed", "keys are fixed"),
         ("pretrain.seed", "pretrain.seed", "key=value"),
+        ("", "an empty word", "key=value"),
+        ("pretrain.seed=range(", "pretrain.seed=range(", "cannot be read"),
+        ("pretrain.seed=1,2", "pretrain.seed=1,2", "--multirun makes a run of each"),
+        ("pretrain.seed=${nowhere}", "pretrain.seed", "'nowhere' not found"),
         ("source.files=[a.warc]", "source.files=[a.warc]", "'files' not in 'PythonDocs'"),
         ("source.dump=a/b", "source.dump=a/b", "letters a to z, digits"),
         ("source.dump=.hidden", "source.dump=.hidden", "a letter or digit first"),
@@ -96,6 +100,16 @@ def test_a_sweep_is_the_product_of_what_lists_several_values() -> None:
         ["scale=ci", "pretrain.seed=2", "sft.epochs=1"],
         ["scale=ci", "pretrain.seed=2", "sft.epochs=2"],
     ]
+
+
+def test_a_sweep_over_what_cannot_be_read_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"pretrain\.seed=range\(: cannot be read"):
+        sweep(["scale=ci", "pretrain.seed=range("])
+
+
+def test_a_folder_of_groups_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere: no such folder"):
+        compose(["scale=ci"], tmp_path / "nowhere")
 
 
 def test_every_key_of_conf_is_explained() -> None:
