@@ -1,7 +1,8 @@
 """Run a training to its end: from the newest checkpoint if there is one, on one device or on several.
 
 Several devices of one machine are processes that this one starts (DDP); several machines are started by torchrun or
-Slurm. What comes back is read from the last checkpoint, so it does not matter which process trained.
+Slurm, and all but the first are done when the training is. What comes back is read from the last checkpoint, so it does
+not matter which process trained.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from torch import Tensor
 from llm_dag.ledger import write_table
 from llm_dag.modeling.transformer import Transformer
 from llm_dag.progress import Progress
+from llm_dag.store.follow import PartDone
 from llm_dag.store.work import Work
 from llm_dag.training import checkpoints
+from llm_dag.training.joined import environment, joined, of_leader
 from llm_dag.training.loop import Run, StepData, Training, TrainingError
 from llm_dag.training.machine import settled
 
@@ -61,6 +64,7 @@ def fit(model: Transformer, run: Run, progress: Progress) -> Fitted:
 
     Raises:
         TrainingError: batches cannot be shared among the devices, or the loss is no longer finite.
+        PartDone: in the processes beside the first of several machines, after the last step.
     """
     machine, node = run.machine, run.node
     if node.batch_tokens % (node.device_tokens * machine.world_size):
@@ -71,10 +75,13 @@ def fit(model: Transformer, run: Run, progress: Progress) -> Fitted:
     for remark in machine.remarks:
         progress.say(remark)
     progress.start("training", run.steps, "steps")
-    state = checkpoints.newest(run.checkpoints, progress.say)
-    if state is None or state["step"] < run.steps:
-        _train(model, run, state, progress)
-        state = checkpoints.newest(run.checkpoints, progress.say)
+    with joined(machine, run.name):
+        state = of_leader(machine, checkpoints.newest(run.checkpoints, progress.say))
+        if state is None or state["step"] < run.steps:
+            _train(model, run, state, progress)
+            state = checkpoints.newest(run.checkpoints, progress.say)
+    if machine.launch and not machine.launch.leads:
+        raise PartDone
     if state is None or state["step"] != run.steps:
         reached = state["step"] if state else 0
         raise TrainingError(f"training stopped after step {reached} of {run.steps}; run again to go on from there")
@@ -103,6 +110,7 @@ def _train(model: Transformer, run: Run, state: Mapping[str, Any] | None, progre
             enable_model_summary=False,
             use_distributed_sampler=False,
             default_root_dir=run.checkpoints,
+            plugins=[environment(machine)],
         )
         try:
             trainer.fit(training, StepData(run, training.done))

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import math
+import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from typing import Any, Protocol
 import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Optimizer
@@ -74,6 +77,7 @@ class Run:
     witness: Mapping[str, Any]
     checkpoints: Path
     checkpoint_seconds: float
+    name: str = ""  # of what is made: the processes of several machines meet under it
 
 
 def summed_nll(hidden_RTW: Tensor, head_VW: Tensor, labels_RT: Tensor) -> Tensor:
@@ -107,6 +111,7 @@ class Training(lightning.LightningModule):
         self.speed: list[dict[str, float]] = []
         self.witnesses: list[dict[str, Any]] = [{"after_step": 0, "witness": dict(run.witness)}]
         self._loaded: list[Any] = []
+        self._terminated = False
         self._saved = self._stepped = time.monotonic()
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -139,6 +144,11 @@ class Training(lightning.LightningModule):
             optimizer.load_state_dict(state)
         self._loaded = []
         self._saved = self._stepped = time.monotonic()
+
+    def on_train_start(self) -> None:
+        # Lightning answers SIGTERM with a broadcast in the midst of others; several machines stop by agreement instead
+        if self.run.machine.launch and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda number, frame: setattr(self, "_terminated", True))
 
     def loss(self, batch: Batch) -> Tensor:
         """The summed loss of some rows."""
@@ -183,8 +193,11 @@ class Training(lightning.LightningModule):
         shown = {"loss": row["loss"], "tokens_per_second": rate, "bits_per_byte": row["heldout_bits_per_byte"]}
         self.progress.update(self.done, **{name: value for name, value in shown.items() if value is not None})
         due = time.monotonic() - self._saved >= run.checkpoint_seconds
-        if self.trainer.is_global_zero and (due or self.done == run.steps or self.trainer.received_sigterm):
+        stopping = self._stopping()
+        if self.trainer.is_global_zero and (due or self.done == run.steps or stopping):
             self.save()
+        if stopping and run.machine.launch and self.done < run.steps:
+            raise SIGTERMException
 
     def validate(self) -> dict[str, float]:
         """The mean held-out loss in nats, and its bits per byte where bytes are known."""
@@ -216,6 +229,12 @@ class Training(lightning.LightningModule):
         }
         checkpoints.save(self.run.checkpoints, self.done, state)
         self._saved = time.monotonic()
+
+    def _stopping(self) -> bool:
+        """Whether SIGTERM came; of several machines' processes, to any: all stop after the same step."""
+        if self.run.machine.launch is None:
+            return bool(self.trainer.received_sigterm)
+        return self._over_ranks(torch.tensor(float(self._terminated), device=self.device)) > 0
 
     def _unsynchronised(self) -> contextlib.AbstractContextManager[None]:
         strategy = self.trainer.strategy

@@ -21,6 +21,7 @@ import torch
 
 from llm_dag.config.compute import Compute
 from llm_dag.store.errors import StoreError
+from llm_dag.store.launcher import Launch, launched
 from llm_dag.store.witness import cpu_features
 
 NATIVE_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
@@ -42,6 +43,7 @@ class Machine:
     devices: int
     nodes: int
     remarks: tuple[str, ...]  # what a person should know of the choice
+    launch: Launch | None = None  # this process among those of several machines
 
     @property
     def world_size(self) -> int:
@@ -54,14 +56,18 @@ class Machine:
 
 
 def choose(compute: Compute, precision: str) -> Machine:
-    """The machine for a run. Raises MachineError for an accelerator or processes that are not there."""
+    """The machine for a run.
+
+    Raises MachineError for an accelerator or processes that are not there, LaunchError for another number of them.
+    """
     cuda = torch.cuda.is_available()
     if compute.accelerator == "gpu" and not cuda:
         raise MachineError("compute.accelerator=gpu, but torch finds no GPU; wanted auto or cpu")
     device = "cuda" if cuda and compute.accelerator != "cpu" else "cpu"
     if device == "cuda" and compute.devices > torch.cuda.device_count():
         raise MachineError(f"compute.devices={compute.devices}, but there are {torch.cuda.device_count()} GPUs")
-    if compute.nodes > 1 and "RANK" not in os.environ and "SLURM_PROCID" not in os.environ:
+    launch = launched(compute)
+    if compute.nodes > 1 and launch is None:
         raise MachineError(f"compute.nodes={compute.nodes}, but neither torchrun nor Slurm started this process")
     remarks = []
     chosen = precision
@@ -74,7 +80,7 @@ def choose(compute: Compute, precision: str) -> Machine:
         compiled = False
         remarks.append(f"no {missing}: training without torch.compile, which is slower")
     threads = max(1, (compute.threads or os.cpu_count() or 1) // compute.devices)
-    return Machine(device, chosen, compiled, threads, compute.devices, compute.nodes, tuple(remarks))
+    return Machine(device, chosen, compiled, threads, compute.devices, compute.nodes, tuple(remarks), launch)
 
 
 def native_bf16(device: str) -> bool:

@@ -53,6 +53,7 @@ def build(work: Work) -> None:
         witness=dict(work.witness),
         checkpoints=work.scratch("checkpoints/step").parent,
         checkpoint_seconds=work.compute.checkpoint_seconds,
+        name=work.recipe,
     )
     shape = shape_of(node.model, vocabulary.size)
     model = Transformer(shape)

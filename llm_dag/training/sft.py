@@ -69,6 +69,7 @@ def build(work: Work) -> None:
         witness=dict(work.witness),
         checkpoints=work.scratch("checkpoints/step").parent,
         checkpoint_seconds=work.compute.checkpoint_seconds,
+        name=work.recipe,
     )
     fitted = fit(model, run, work.progress)
     save_model(work.data("config.json").parent, model.shape, fitted.state, base)

@@ -16,7 +16,7 @@ from llm_dag.assets.materialize import resolver
 from llm_dag.config.places import store_url
 from llm_dag.progress import Silent
 from llm_dag.store.build import materialize
-from llm_dag.store.errors import StoreError
+from llm_dag.store.errors import LaunchError, StoreError
 from llm_dag.training import checkpoints, machine
 from tests.assets import toy
 from tests.knobs.shown import Shown
@@ -101,11 +101,16 @@ def devices(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def nodes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several machines want a launcher."""
+    """Several machines want a launcher, which has started a process for each of their devices."""
     with pytest.raises(
         machine.MachineError, match=r"compute\.nodes=2, but neither torchrun nor Slurm started this process"
     ):
         train(world, 33, nodes=2)
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert machine.choose(dataclasses.replace(world.compute, nodes=2), "float32").world_size == 2
+    with pytest.raises(LaunchError, match=r"started 2 processes, but .*compute\.nodes=3 asks for 3"):
+        train(world, 33, nodes=3)
 
 
 def threads(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

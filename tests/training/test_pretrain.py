@@ -186,7 +186,12 @@ def test_a_damaged_checkpoint_costs_one_interval(base: Work, inputs: Path, tmp_p
     assert data_of(work) == data_of(base)
 
 
-def test_two_processes_train_the_model_of_one(inputs: Path, tmp_path: Path) -> None:
+def test_two_processes_train_the_model_of_one(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also inside a Slurm job of two machines, which is none of their business."""
+    for name in ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_NNODES"):
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
     losses = []
     for devices in (1, 2):
         node = replace(PRETRAIN, batch_tokens=128, device_tokens=32, tokens=128 * 4, optimizer="adamw")
