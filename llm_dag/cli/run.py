@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from llm_dag.cli.session import Session, open_session, plain_errors
 from llm_dag.cli.tables import plan_table, size
 from llm_dag.config.compose import sweep
 from llm_dag.store.errors import StoreError
+from llm_dag.store.launcher import Launch, launched
 from llm_dag.store.resolve import State
 
 FAILED = 1
@@ -67,6 +69,10 @@ def _console() -> Console:
 
 
 def _run(console: Console, session: Session, job: str, names: Sequence[str]) -> None:
+    launch = launched(session.config.compute)
+    if launch and not launch.leads:
+        _follow(console, session, job, launch)
+        return
     console.print("resolving …", style="dim")
     resolver = session.resolver
     building = [name for name in names if resolver.resolve(name).state not in (State.FRESH, State.HELD)]
@@ -95,6 +101,21 @@ def _run(console: Console, session: Session, job: str, names: Sequence[str]) -> 
         console.print(f"report card: {page}/record/report_card.html", highlight=False, soft_wrap=True)
         talk = escape(f"llm-dag chat{session.asked}")
         console.print(f"talk to it:  {talk}      look inside: make ui", highlight=False, soft_wrap=True)
+
+
+def _follow(console: Console, session: Session, job: str, launch: Launch) -> None:
+    """Run the job beside the leader's, and say nothing but what went wrong.
+
+    Dagster's home is one of this process's own: on the leader's, it would wait until the leader has left the
+    accelerator, and the run would be shown once for each process.
+    """
+    with tempfile.TemporaryDirectory(prefix="llm_dag_") as folder:
+        os.environ["DAGSTER_HOME"] = folder
+        result = _execute(job, session)
+        if not result.success:
+            for line in _failures(result, session):
+                console.print(f"[bold red]error[/] of rank {launch.rank}: {line}", highlight=False, soft_wrap=True)
+            raise typer.Exit(FAILED)
 
 
 def _held(session: Session, names: list[str]) -> list[str]:
