@@ -26,8 +26,7 @@ from llm_dag.curation import canaries, listing, warc
 from llm_dag.curation.python_docs import site
 from llm_dag.curation.warc_writer import write_pages
 from llm_dag.ledger import VerdictWriter, document_id, write_table
-from llm_dag.store.canonical import digest, file_digest
-from llm_dag.store.manifest import ShardRecord
+from llm_dag.store.canonical import file_digest
 from llm_dag.store.work import Work
 
 SCHEMA = pa.schema(
@@ -159,8 +158,7 @@ def _write_shard(work: Work, name: str, shard: Iterable[tuple[str, File, warc.Ca
     counts = verdicts.write(work.data(paths["verdicts"]))
     for key, value in counts.items():
         work.metrics[key] = work.metrics.get(key, 0) + value
-    key = digest([work.asset, name, [file_digest(work.data(path)) for path in paths.values()]])
-    work.shards[name] = ShardRecord(key, tuple(sorted(paths.values())), counts)
+    work.declare_shard(name, list(paths.values()), counts)
     return counts
 
 
