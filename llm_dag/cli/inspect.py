@@ -18,6 +18,7 @@ from llm_dag.store.artifact import Artifact
 from llm_dag.store.errors import StoreError
 
 FAULTS = 1
+SHOWN_FILES = 40
 
 Asset = Annotated[str, typer.Argument(help="The asset.")]
 Why = Annotated[str, typer.Option(help="The reason; it is recorded.")]
@@ -79,9 +80,11 @@ def _manifest(console: Console, artifact: Artifact) -> None:
             table.add_row("[bold]input[/]", f"{name} {reference.partition or ''} {reference.digest[:16]}")
     for name, value in sorted(manifest.metrics.items()):
         table.add_row("[bold]metric[/]", f"{escape(name)} {value:,.6g}")
-    for entry in list(manifest.files.values())[:40]:
+    for entry in list(manifest.files.values())[:SHOWN_FILES]:
         shared = f" → {entry.url}" if entry.url else ""
         table.add_row("[bold]file[/]", escape(f"{entry.path} {size(entry.bytes)} {entry.digest[:16]}{shared}"))
+    if (more := len(manifest.files) - SHOWN_FILES) > 0:
+        table.add_row("[bold]files[/]", f"{more:,} more, in the manifest")
     console.print(table)
     console.print_json(json.dumps(dict(manifest.config)))
 
