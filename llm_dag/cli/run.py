@@ -86,7 +86,7 @@ def _run(console: Console, session: Session, job: str, names: Sequence[str]) -> 
     seconds = duration(time.monotonic() - begun)
     if not result.success:
         for line in _failures(result, session):
-            console.print(f"[bold red]error[/] {line}", highlight=False, soft_wrap=True)
+            console.print(f"[bold red]error[/] {escape(line)}", highlight=False, soft_wrap=True)
         console.print(f"failed after {seconds}; run the same command to go on from here", highlight=False)
         raise typer.Exit(FAILED)
     built = [name for name, state in states.items() if state not in (State.FRESH.value, State.HELD.value)]
@@ -114,7 +114,7 @@ def _follow(console: Console, session: Session, job: str, launch: Launch) -> Non
         result = _execute(job, session)
         if not result.success:
             for line in _failures(result, session):
-                console.print(f"[bold red]error[/] of rank {launch.rank}: {line}", highlight=False, soft_wrap=True)
+                console.print(f"[bold red]error[/] of rank {launch.rank}: {escape(line)}", highlight=False, soft_wrap=True)
             raise typer.Exit(FAILED)
 
 
