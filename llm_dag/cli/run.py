@@ -114,7 +114,9 @@ def _follow(console: Console, session: Session, job: str, launch: Launch) -> Non
         result = _execute(job, session)
         if not result.success:
             for line in _failures(result, session):
-                console.print(f"[bold red]error[/] of rank {launch.rank}: {escape(line)}", highlight=False, soft_wrap=True)
+                console.print(
+                    f"[bold red]error[/] of rank {launch.rank}: {escape(line)}", highlight=False, soft_wrap=True
+                )
             raise typer.Exit(FAILED)
 
 
