@@ -11,7 +11,7 @@ import base64
 import binascii
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from llm_dag.config.source import PythonDocs
 from llm_dag.curation.python_docs.stdlib import source_files
 from llm_dag.ledger import write_table
-from llm_dag.store.canonical import file_digest, named_files
+from llm_dag.store.canonical import named_files
 from llm_dag.store.errors import StoreError
 from llm_dag.store.work import Work
 
@@ -53,7 +53,10 @@ class Listed:
 
 def build(work: Work) -> None:
     """Write `listing.parquet`: name, bytes and digest of each file of the source, in the order of reading."""
-    listed = subjects(work.config.distributions) if isinstance(work.config, PythonDocs) else files(work.config.files)
+    if isinstance(work.config, PythonDocs):
+        listed = subjects(work.config.distributions)
+    else:
+        listed = files(work.config.files, work.digest_of)
     write_table(pa.Table.from_pylist(rows(listed), schema=SCHEMA), work.data("listing.parquet"))
     work.metrics |= {"files": len(listed), "bytes": sum(one.bytes for one in listed)}
 
@@ -69,7 +72,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     return listed
 
 
-def files(wanted: Sequence[str]) -> list[Listed]:
+def files(wanted: Sequence[str], digest_of: Callable[[Path], str]) -> list[Listed]:
     """The WARC files that paths, folders and globs name, in their order; a file that two of them name is read once.
 
     A listed name is the file's own name, with part of its digest when another file has that name already.
@@ -86,7 +89,7 @@ def files(wanted: Sequence[str]) -> list[Listed]:
     listed: dict[str, Listed] = {}
     by_digest: dict[str, Path] = {}
     for path in found:
-        digest = file_digest(path)
+        digest = digest_of(path)
         if digest in by_digest:
             raise SourceError(f"source.files: {path} and {by_digest[digest]} hold the same bytes; name one of them")
         by_digest[digest] = path

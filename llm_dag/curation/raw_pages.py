@@ -110,7 +110,7 @@ def _rendered(work: Work) -> list[File]:
 
 def _referenced(work: Work) -> list[File]:
     """Refer to the listed WARC files where they lie."""
-    listed = {one.digest: one for one in listing.files(work.config.files)}
+    listed = {one.digest: one for one in listing.files(work.config.files, work.digest_of)}
     files = []
     for row in listing.read(work.input("crawl_listing").path("listing.parquet")):
         if row["digest"] not in listed:

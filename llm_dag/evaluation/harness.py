@@ -7,15 +7,12 @@ and the same witness give the same bytes: documents, questions, draws and bootst
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import torch
 
-from llm_dag.config.compute import Compute
 from llm_dag.config.evaluation import Harness
 from llm_dag.evaluation import answering, questions
 from llm_dag.evaluation.compression import NothingToCount, compress
@@ -23,9 +20,9 @@ from llm_dag.evaluation.dreams import dream
 from llm_dag.evaluation.intervals import Interval, Ratio, interval, mean_of, paired_difference
 from llm_dag.evaluation.scores import ANSWERS, DREAMS, LINES, SCORES, Score
 from llm_dag.ledger import write_table
+from llm_dag.modeling.device import choose_device, threads_of, using_threads
 from llm_dag.modeling.huggingface import load_model
 from llm_dag.modeling.transformer import Transformer
-from llm_dag.store.errors import StoreError
 from llm_dag.store.work import Work
 from llm_dag.tokenization.arrays import TokenArrays
 from llm_dag.tokenization.vocabulary import Vocabulary
@@ -36,7 +33,7 @@ FORMS = "The base model is asked in the chat format and in plain words, and the 
 def build(work: Work) -> None:
     """Measure both models and write the four tables."""
     device = choose_device(work.compute)
-    with using_threads(work.compute.threads or os.cpu_count() or 1):
+    with using_threads(threads_of(work.compute)):
         work.witness |= {"device": device, "threads": torch.get_num_threads(), "precision": "float32"}
         measure(work, device)
 
@@ -69,25 +66,6 @@ def measure(work: Work, device: str) -> None:
     for score in scores:
         work.metrics[f"{score.metric}/{score.model}"] = score.value
     work.metrics["strict_bytes"] = sum(row["strict_bytes"] for row in compressed.rows)
-
-
-@contextlib.contextmanager
-def using_threads(threads: int) -> Iterator[None]:
-    """Set torch's threads for a while: a later step of the same process chooses its own."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def choose_device(compute: Compute) -> str:
-    """The device that `compute.accelerator` means here. Raises StoreError for a GPU that is not there."""
-    found = torch.cuda.is_available()
-    if compute.accelerator == "gpu" and not found:
-        raise StoreError("compute.accelerator=gpu, but torch finds no CUDA device; auto or cpu is possible here")
-    return "cuda" if compute.accelerator != "cpu" and found else "cpu"
 
 
 def ask(work: Work, base: Transformer, sft: Transformer, vocabulary: Vocabulary) -> list[dict[str, Any]]:

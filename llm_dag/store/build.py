@@ -158,6 +158,7 @@ def _work(
         folder=folder,
         progress=progress,
         recipe=recipe.digest,
+        digest_of=resolver.store.digests,
         shard_basis=recipe.shard_basis,
         earlier_shards=lambda: _earlier(resolver.store, resolution),
         witness=witness(compute.threads, compute.devices, compute.nodes),

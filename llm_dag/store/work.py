@@ -68,6 +68,7 @@ class Work:
     folder: Path  # the scratch folder of the recipe: out/data, out/record, and state that survives a kill
     progress: Progress = field(default_factory=Silent)
     recipe: str = ""  # digest: names the artifact that is being made
+    digest_of: Callable[[Path], str] = file_digest  # sha256 of a file, from memory where it is large and unchanged
     shard_basis: str = ""  # digest of code and config: the part that all shard keys share
     earlier_shards: Callable[[], Mapping[str, Earlier]] = dict
     metrics: dict[str, float] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 
 from llm_dag.config.compute import Compute
+from llm_dag.modeling.device import choose_device, threads_of, using_threads
 from llm_dag.store.errors import StoreError
 from llm_dag.store.launcher import Launch, launched
 from llm_dag.store.witness import cpu_features
@@ -58,12 +59,10 @@ class Machine:
 def choose(compute: Compute, precision: str) -> Machine:
     """The machine for a run.
 
-    Raises MachineError for an accelerator or processes that are not there, LaunchError for another number of them.
+    Raises NoDevice or MachineError for an accelerator or processes that are not there, LaunchError for another number
+    of processes.
     """
-    cuda = torch.cuda.is_available()
-    if compute.accelerator == "gpu" and not cuda:
-        raise MachineError("compute.accelerator=gpu, but torch finds no GPU; wanted auto or cpu")
-    device = "cuda" if cuda and compute.accelerator != "cpu" else "cpu"
+    device = choose_device(compute)
     if device == "cuda" and compute.devices > torch.cuda.device_count():
         raise MachineError(f"compute.devices={compute.devices}, but there are {torch.cuda.device_count()} GPUs")
     launch = launched(compute)
@@ -79,7 +78,7 @@ def choose(compute: Compute, precision: str) -> Machine:
     if compiled and (missing := missing_for_compile()):
         compiled = False
         remarks.append(f"no {missing}: training without torch.compile, which is slower")
-    threads = max(1, (compute.threads or os.cpu_count() or 1) // compute.devices)
+    threads = max(1, threads_of(compute) // compute.devices)
     return Machine(device, chosen, compiled, threads, compute.devices, compute.nodes, tuple(remarks), launch)
 
 
@@ -103,19 +102,17 @@ def missing_for_compile() -> str:
 @contextlib.contextmanager
 def settled(machine: Machine) -> Iterator[None]:
     """Threads, deterministic algorithms and Lightning's silence for a while; put back as they were at the end."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    strict = torch.are_deterministic_algorithms_enabled()
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     if machine.device == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_num_threads(machine.threads)
     torch.use_deterministic_algorithms(True)
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with using_threads(machine.threads), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict)
         logger.setLevel(level)

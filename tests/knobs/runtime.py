@@ -14,9 +14,10 @@ import torch
 
 from llm_dag.assets.materialize import resolver
 from llm_dag.config.places import store_url
+from llm_dag.modeling.device import NoDevice
 from llm_dag.progress import Silent
 from llm_dag.store.build import materialize
-from llm_dag.store.errors import LaunchError, StoreError
+from llm_dag.store.errors import LaunchError
 from llm_dag.training import checkpoints, machine
 from tests.assets import toy
 from tests.knobs.shown import Shown
@@ -86,9 +87,9 @@ def accelerator(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for asked, device in (("cpu", "cpu"), ("gpu", "cuda"), ("auto", "cuda")):
         assert machine.choose(dataclasses.replace(world.compute, accelerator=asked), "float32").device == device
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(machine.MachineError, match=r"compute\.accelerator=gpu, but torch finds no GPU"):
+    with pytest.raises(NoDevice, match=r"compute\.accelerator=gpu, but torch finds no GPU"):
         train(world, 31, accelerator="gpu")
-    with pytest.raises(StoreError, match=r"compute\.accelerator=gpu, but torch finds no CUDA device"):
+    with pytest.raises(NoDevice, match=r"compute\.accelerator=gpu, but torch finds no GPU"):
         world.make("evaluations", {"evaluation.harness.seed": 31}, accelerator="gpu")
 
 

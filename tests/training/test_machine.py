@@ -13,6 +13,7 @@ from training_world import COMPUTE, PRETRAIN, Folder
 
 from llm_dag.config.pretrain import Pretrain
 from llm_dag.ledger import write_table
+from llm_dag.modeling.device import NoDevice
 from llm_dag.modeling.transformer import ModelShape, Transformer
 from llm_dag.store.work import Work
 from llm_dag.tokenization.chat import Conversation, render
@@ -48,7 +49,7 @@ def test_without_a_compiler_it_runs_eager_and_says_so(monkeypatch: pytest.Monkey
 
 def test_what_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(machine.MachineError, match=r"compute\.accelerator=gpu"):
+    with pytest.raises(NoDevice, match=r"compute\.accelerator=gpu"):
         machine.choose(replace(COMPUTE, accelerator="gpu"), "auto")
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.delenv("SLURM_PROCID", raising=False)
