@@ -67,9 +67,9 @@ def decimal(value: float | None, places: int = 3) -> str:
     return MISSING if value is None or not math.isfinite(value) else _minus(f"{value:.{places}f}")
 
 
-def between(low: float | None, high: float | None, places: int = 3) -> str:
+def between(low: float | None, high: float | None) -> str:
     """An interval: `1.29 to 1.35`, or that there is none."""
-    return "no interval" if low is None or high is None else f"{decimal(low, places)} to {decimal(high, places)}"
+    return "no interval" if low is None or high is None else f"{decimal(low)} to {decimal(high)}"
 
 
 def _minus(number: str) -> str:
