@@ -27,7 +27,7 @@ from llm_dag.evaluation.page import wording
         (wording.decimal(float("nan")), "not recorded"),
         (wording.decimal(-0.1), "−0.100"),
         (wording.between(1.0, None), "no interval"),
-        (wording.between(-0.5, 0.25, 1), "−0.5 to 0.2"),
+        (wording.between(-0.5, 0.25), "−0.500 to 0.250"),
         (wording.phrase("too_few_words"), "too few words"),
         (wording.visible("a\u202eb\x00\n\tc"), "a\ufffdb\ufffd\n\tc"),
     ],
