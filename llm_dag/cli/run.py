@@ -41,7 +41,7 @@ def run(
     cfg: Annotated[str, typer.Option(help="Print the resolved configuration (job) and do nothing.")] = "",
     config_dir: ConfigDir = None,
 ) -> None:
-    """Materialize everything up to the assistant; what has not changed is reused."""
+    """Materialize the assets of a job (assistant: all of them); what has not changed is reused."""
     console = _console()
     with plain_errors(console):
         runs = sweep(overrides or []) if multirun else [overrides or []]
@@ -55,6 +55,8 @@ def run(
                 if cfg != "job":
                     raise StoreError(f"--cfg {cfg}: allowed is job")
                 sys.stdout.write(session.config.to_yaml())
+            elif dry_run and released:
+                raise StoreError("--release lets go of an asset when it runs; --dry-run does nothing: give one of them")
             elif dry_run:
                 console.print(plan_table(session, [session.resolver.resolve(name) for name in names]))
             else:

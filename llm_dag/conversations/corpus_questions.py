@@ -9,7 +9,6 @@ members of classes, by hash.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 from llm_dag.conversations.dialogue import Dialogue, ask, normal
 from llm_dag.conversations.python_pages import Description, descriptions
 from llm_dag.ledger import documents
+from llm_dag.tasks.splits import rank
 
 STDLIB = "://stdlib.pydocs.example/"
 GENERIC = 6  # subjects with one description: more of them, and it says nothing about any ("Initialize self.")
@@ -185,8 +185,3 @@ def _unusable(subject: Subject, answer_characters: int) -> str:
     if not re.match(r"[A-Z]", summary) or "->" in summary or ">>>" in summary:
         return "not_a_sentence"
     return ""
-
-
-def rank(name: str, seed: int) -> int:
-    """The place of a name in an order that only the seed decides."""
-    return int.from_bytes(hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest(), "big")

@@ -23,7 +23,7 @@ from llm_dag.conversations.reading import load_handwritten, read_files
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.work import Work
 from llm_dag.tasks.jsonl import read_objects, write_objects
-from llm_dag.tasks.splits import split_of
+from llm_dag.tasks.splits import rank, split_of
 
 
 @dataclass
@@ -60,7 +60,7 @@ def build(work: Work) -> None:
     ]
     heldout = [conversation.record() for conversation in mixture.heldout]
     for name, records in (("train", lines), ("heldout", heldout)):
-        records.sort(key=lambda record: (corpus_questions.rank(record["id"], config.seed), record["id"]))
+        records.sort(key=lambda record: (rank(record["id"], config.seed), record["id"]))
         write_objects(work.data(f"{name}.jsonl"), records)
         work.metrics[name] = len(records)
         kinds = Counter(record["kind"] for record in records)

@@ -6,7 +6,6 @@ seed and doc_id, so a sample is spread over all shards and does not change when 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from llm_dag.store.errors import StoreError
+from llm_dag.tasks.splits import rank
 from llm_dag.tokenization.arrays import TokenArrays
 from llm_dag.tokenization.vocabulary import Vocabulary
 
@@ -61,7 +61,7 @@ def choose(arrays: TokenArrays, limit: int, seed: int) -> Chosen:
             f"the {arrays.split} split holds no documents; wanted: more pages, or another curation.pii.heldout_fraction"
         )
     names = table.column("doc_id").to_pylist()
-    order = sorted(range(len(sizes)), key=lambda at: (_rank(names[at], seed), names[at]))
+    order = sorted(range(len(sizes)), key=lambda at: (rank(names[at], seed), names[at]))
     taken, total = [order[0]], sizes[order[0]]
     for at in order[1:]:
         if total + sizes[at] > limit:
@@ -95,8 +95,4 @@ def texts(arrays: TokenArrays, vocabulary: Vocabulary, table: pa.Table | None = 
 
 def hashed(names: Sequence[str], seed: int) -> list[int]:
     """Positions of `names` in hash order: which of them are asked first."""
-    return sorted(range(len(names)), key=lambda at: (_rank(names[at], seed), names[at], at))
-
-
-def _rank(name: str, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed} {name}".encode(), digest_size=16).digest()
+    return sorted(range(len(names)), key=lambda at: (rank(names[at], seed), names[at], at))

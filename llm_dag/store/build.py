@@ -23,7 +23,7 @@ from llm_dag.progress import Progress
 from llm_dag.store.artifact import DATA, WHOLE, Artifact, place
 from llm_dag.store.canonical import identity, ungated
 from llm_dag.store.code_identity import CodeIdentity, edited_since
-from llm_dag.store.commit import adopt, commit
+from llm_dag.store.commit import commit
 from llm_dag.store.errors import CodeChanged, Corrupt, StoreError
 from llm_dag.store.files import explain
 from llm_dag.store.follow import Follower
@@ -37,7 +37,7 @@ from llm_dag.store.store import CheckRecord, Store
 from llm_dag.store.witness import process_started, witness
 from llm_dag.store.work import Earlier, Work
 
-__all__ = ["Outcome", "adopt", "materialize", "run_checks"]
+__all__ = ["Outcome", "materialize", "run_checks"]
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ in turn from each operation, so that few problems still cover all four. Cost: O(
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from llm_dag.tasks.splits import split_of
+from llm_dag.tasks.splits import rank, split_of
 
 WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
 QUESTIONS = (
@@ -67,7 +66,7 @@ class Problem:
 
     def question(self, seed: int) -> str:
         """One of the phrasings, chosen by the problem and the seed."""
-        form = QUESTIONS[_rank(f"phrasing {self.a} {self.sign} {self.b}", seed) % len(QUESTIONS)]
+        form = QUESTIONS[rank(f"phrasing {self.a} {self.sign} {self.b}", seed) % len(QUESTIONS)]
         return form.format(a=self.a, b=self.b, sign=self.sign, word=WORDS[self.sign])
 
 
@@ -77,7 +76,7 @@ def generate(count: int, largest: int, seed: int) -> list[Problem]:
     for problem in _space(largest):
         by_sign[problem.sign].append(problem)
     for problems in by_sign.values():
-        problems.sort(key=lambda problem: (_rank(problem.key, seed), problem.key))
+        problems.sort(key=lambda problem: (rank(problem.key, seed), problem.key))
     turns = zip_longest(*by_sign.values())
     return [problem for turn in turns for problem in turn if problem is not None][:count]
 
@@ -120,7 +119,3 @@ def _space(largest: int) -> Iterator[Problem]:
                 yield Problem(a, "-", b)
             if b:
                 yield Problem(a * b, "/", b)
-
-
-def _rank(name: str, seed: int) -> int:
-    return int.from_bytes(hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest(), "big")

@@ -15,3 +15,8 @@ def split_of(key: str, fraction: float, seed: int) -> Split:
     """
     seeded = hashlib.blake2b(f"{seed}:{key}".encode("utf-8", "surrogatepass"), digest_size=8)
     return "heldout" if int.from_bytes(seeded.digest(), "big") < fraction * 2**64 else "train"
+
+
+def rank(name: str, seed: int) -> int:
+    """The place of a name in an order that the seed alone decides: samples are the first names in it."""
+    return int.from_bytes(hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest(), "big")

@@ -12,8 +12,9 @@ import pytest
 
 from llm_dag.config.compute import Compute
 from llm_dag.store.artifact import place
-from llm_dag.store.build import adopt, materialize
+from llm_dag.store.build import materialize
 from llm_dag.store.code_identity import identify
+from llm_dag.store.commit import adopt
 from llm_dag.store.errors import MissingInput, StoreError, Unhashable
 from llm_dag.store.resolve import Resolver, State
 from llm_dag.store.step import Graph, Input, Step
