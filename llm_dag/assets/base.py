@@ -10,7 +10,7 @@ from llm_dag.store.work import Work
     group="base",
     node="pretrain",
     inputs=("tokenizer", Input("token_arrays", dumps="pretrain.dumps")),
-    checks=(checks.loss_fell, checks.weights_finite, checks.bits_per_byte_under_xz),
+    checks=(checks.loss_fell, checks.weights_finite, checks.bits_per_byte_under_xz, checks.heldout_apart),
     held=True,
     kinds=("pytorch", "lightning"),
     pool="accelerator",

@@ -1,6 +1,6 @@
 """The checks of the house: what each asserts stands one floor down, beside what it is about."""
 
-from llm_dag.assets.declare import blocking
+from llm_dag.assets.declare import blocking, shown
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.checks import CheckResult
 
@@ -123,6 +123,14 @@ def bits_per_byte_under_xz(artifact: Artifact) -> CheckResult:
     from llm_dag.training import checks
 
     return checks.bits_per_byte_under_xz(artifact)
+
+
+@shown
+def heldout_apart(artifact: Artifact) -> CheckResult:
+    """No held-out document of one dump is trained on in another."""
+    from llm_dag.training import checks
+
+    return checks.heldout_apart(artifact)
 
 
 @blocking

@@ -45,6 +45,11 @@ def step(
     return declare
 
 
+def shown(run: Callable[[Artifact], CheckResult]) -> Check:
+    """A check that people should see and that stops nothing."""
+    return Check(run.__name__, run, blocking=False)
+
+
 def blocking(run: Callable[[Artifact], CheckResult]) -> Check:
     """A check that must pass before the artifact is opened as an input."""
     return Check(run.__name__, run, blocking=True)

@@ -16,6 +16,7 @@ from llm_dag.cli.session import open_session, plain_errors
 from llm_dag.cli.tables import plan_table, size
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.errors import StoreError
+from llm_dag.store.gate import outdated
 
 FAULTS = 1
 SHOWN_FILES = 40
@@ -49,9 +50,12 @@ def show(
             return
         _manifest(console, artifact)
         checks = session.store.checks(artifact)
+        again = outdated(session.store, session.resolver.resolve(asset), session.resolver.code)
         for record in checks.values():
             word = "[green]passed[/]" if record.passed else "[red]failed[/]" if record.blocking else "[yellow]failed[/]"
             console.print(f"check {record.name}: {word} {escape(record.message)}", highlight=False, soft_wrap=True)
+            if record.name in again:
+                console.print("  by other code or another gate: the next run checks again", style="yellow")
         for name, row in session.store.acceptances(artifact).items():
             console.print(f"accepted {name}: {escape(row['why'])} ({escape(row['who'])}, {row['when']})")
         if different := session.store.differences(artifact):

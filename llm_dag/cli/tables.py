@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from llm_dag.cli.session import Session
+from llm_dag.store.gate import outdated
 from llm_dag.store.resolve import Resolution, State
 
 COLOURS = {
@@ -26,8 +27,11 @@ def plan_table(session: Session, resolutions: Sequence[Resolution]) -> Table:
     for name in ("asset", "would", "why"):
         table.add_column(name)
     for one in resolutions:
+        again = outdated(session.store, one, session.resolver.code)
         refusals = session.store.refusals(one.artifact, one.step) if one.artifact else []
-        why = "; ".join([*one.reasons, *(f"blocked by its check {reason}" for reason in refusals)])
+        blocked = [f"blocked by its check {reason}" for reason in refusals if reason.split(":")[0] not in again]
+        checked = [f"checked again: {', '.join(again)}"] if again else []
+        why = "; ".join([*one.reasons, *blocked, *checked])
         table.add_row(one.name, f"[{COLOURS[one.state]}]{WORDS.get(one.state, one.state.value)}[/]", escape(why))
     return table
 

@@ -10,8 +10,9 @@ ids, so neither the number of shards nor their order has a part in what is kept.
    them is at least the threshold, it is removed and that page is its winner; else it is kept. A chain of pages, each
    like the next, is therefore never removed for a winner that is not like them.
 3. Every page of a cluster carries its name (the smallest doc_id), kept or not, and its split key: the smallest digest
-   of its pages' URLs. Held-out data is split by that key. It names no dump, so a page crawled again, whose doc_id is
-   new, stays on its side of the split; a cluster changes its key only where a new page brings a smaller one.
+   of its pages' addresses. Held-out data is split by that key. It names no dump, so a page crawled again, whose doc_id
+   is new, stays on its side of the split. Clusters are of one dump: a page that has a copy in another dump alone, under
+   another address, may lie on both sides; the base model's check `heldout_apart` counts such pages.
 
 Cost: one sort for each band; one reading of the texts; memory for one band and the ids, n-grams lie in a scratch file.
 """
@@ -29,6 +30,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from llm_dag import ledger
+from llm_dag.curation.addresses import address
 from llm_dag.curation.minhash_signatures import band_column
 from llm_dag.curation.shingles import Numbers, Shingler, jaccard
 from llm_dag.store.artifact import Artifact
@@ -166,6 +168,11 @@ def split_keys(clusters: Mapping[int, Sequence[int]], url_keys: Mapping[int, str
     return {**url_keys, **shared}
 
 
+def url_key(url: str, doc_id: str) -> str:
+    """The digest of a page's address (of its URL as it is, if that has none; of its id, if it has no URL)."""
+    return ledger.document_id(str(address(url) or url or doc_id))
+
+
 def read_pages(work: Work, signed: Signed, wanted: set[int]) -> Pages:
     """The keys of all pages; of the wanted ones also what they are ordered by, and a reader of their shingles.
 
@@ -187,7 +194,7 @@ def read_pages(work: Work, signed: Signed, wanted: set[int]) -> Pages:
                 raise ledger.LedgerError(f"shard {shard}: {size} signatures are not of the {len(kept)} pages to judge")
             ranks = signed.ranks[begin : begin + size].tolist()
             named = zip(kept["url"].to_pylist(), kept["doc_id"].to_pylist(), strict=True)
-            url_keys.update(zip(ranks, (ledger.document_id(url or doc_id) for url, doc_id in named), strict=True))
+            url_keys.update(zip(ranks, (url_key(url, doc_id) for url, doc_id in named), strict=True))
             for place in [place for place, rank in enumerate(ranks) if rank in wanted]:
                 rank, text, date = ranks[place], kept["text"][place].as_py(), kept["date"][place].as_py()
                 preference[rank] = (-len(text), not date, date, kept["doc_id"][place].as_py())

@@ -121,6 +121,10 @@ def _node(node: Any, key: str, named: Callable[[Any, str], Any]) -> dict[str, An
 def _nested(value: Any, key: str, named: Callable[[Any, str], Any]) -> Any:
     """A value that may hold further nodes, in lists and mappings too."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        if gates(value):
+            raise Unhashable(
+                f"{key}: {', '.join(gates(value))}: a gate is a field of a step's own node, not inside one"
+            )
         return _node(value, key, named)
     if isinstance(value, list | tuple):
         return [_nested(item, f"{key}[{index}]", named) for index, item in enumerate(value)]

@@ -39,9 +39,7 @@ def run_checks(
     known = store.checks(artifact)
     records = {}
     for check in step.checks:
-        version = code(check.run).digest
-        if gates:
-            version = digest([version, dict(gates)])
+        version = version_of(check, gates, code)
         record = known.get(check.name)
         if record is None or record.code != version or record.blocking != check.blocking:
             record = _run(check, artifact.under(gates), version)
@@ -49,6 +47,22 @@ def run_checks(
     if records != known:
         store.record_checks(artifact, list(records.values()))
     return records
+
+
+def version_of(check: Check, gates: Mapping[str, Any], code: Callable[..., CodeIdentity] = identify) -> str:
+    """The identity of a check's code and of what it compares with: its result holds as long as this does."""
+    version = code(check.run).digest
+    return digest([version, dict(gates)]) if gates else version
+
+
+def outdated(store: Store, one: Resolution, code: Callable[..., CodeIdentity] = identify) -> list[str]:
+    """The checks of a resolved artifact that the next run runs again, whatever was recorded of them."""
+    known = store.checks(one.artifact) if one.artifact else {}
+    return [
+        check.name
+        for check in one.step.checks
+        if check.name in known and known[check.name].code != version_of(check, one.gates, code)
+    ]
 
 
 def _run(check: Check, artifact: Artifact, version: str) -> CheckRecord:

@@ -119,25 +119,33 @@ class Store:
         return {row["check"]: row for row in self._rows(f"{artifact.place}/{ACCEPTANCES}")}
 
     def accept(self, artifact: Artifact, check: str, why: str, who: str = "") -> None:
-        """Open an artifact although a check failed. Raises StoreError without a reason, or for an unknown check."""
+        """Open an artifact although a check failed: as it failed now, by its present code and gates.
+
+        Raises StoreError without a reason, for an unknown check, and for one that has passed.
+        """
         if not why.strip():
             raise StoreError(f"{artifact.place}: accepting the check {check} needs a reason")
         known = self.checks(artifact)
         if check not in known:
             raise StoreError(f"{artifact.place} has no check {check}; it has {', '.join(sorted(known)) or 'none'}")
-        row = {"check": check, "who": who or getpass.getuser(), "why": why, "when": now()}
+        if known[check].passed:
+            raise StoreError(f"{artifact.place}: its check {check} has passed; only a failed one is accepted")
+        row = {"check": check, "code": known[check].code, "who": who or getpass.getuser(), "why": why, "when": now()}
         rows = [*self._rows(f"{artifact.place}/{ACCEPTANCES}"), row]
         self._write_rows(f"{artifact.place}/{ACCEPTANCES}", rows)
 
     def refusals(self, artifact: Artifact, step: Step) -> list[str]:
-        """Why an artifact may not be opened as an input: its blocking checks that neither passed nor were accepted."""
+        """Why an artifact may not be opened as an input: its blocking checks that neither passed nor were accepted.
+
+        An acceptance is of one failure: when the check's code or gates change, it has to be given again.
+        """
         if not step.blocking:
             return []
         records, accepted = self.checks(artifact), self.acceptances(artifact)
         reasons = []
         for name in step.blocking:
             record = records.get(name)
-            if name in accepted or (record and record.passed):
+            if record and (record.passed or accepted.get(name, {}).get("code") == record.code):
                 continue
             reasons.append(f"{name}: {record.message if record else 'has not been run'}")
         return reasons

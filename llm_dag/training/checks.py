@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import lzma
 import math
+from collections.abc import Iterator
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load_file
@@ -62,6 +65,38 @@ def bits_per_byte_under_xz(artifact: Artifact) -> CheckResult:
         f"at most {wanted} is wanted",
         {"heldout_bits_per_byte": bits, "xz_bits_per_byte": xz, "ratio_to_xz": ratio},
     )
+
+
+def heldout_apart(artifact: Artifact) -> CheckResult:
+    """No held-out document stands in the training split, word for word or by its URL, of this dump or of another.
+
+    Clusters, and with them the split, are made in each dump for itself. Strict lines are not touched by it: they are
+    those that no training text of any dump has. Cost: one reading of all arrays; memory for the held-out digests.
+    """
+    arrays = artifact.inputs("token_arrays")
+    held, kept = (_texts(TokenArrays.open(arrays, split)) for split in ("heldout", "train"))
+    texts: dict[bytes, str] = {}
+    urls: dict[str, str] = {}
+    for doc_id, url, text in held:
+        texts[text] = doc_id
+        urls[url] = doc_id
+    found: dict[str, str] = {}
+    for doc_id, url, text in kept:
+        if (other := texts.get(text) or (urls.get(url) if url else None)) is not None:
+            found.setdefault(other, doc_id)
+    first = f"; first: {min(found)}, trained on as {found[min(found)]}" if found else ""
+    message = f"{len(found)} of {len(texts)} held-out texts are trained on too; none is wanted{first}"
+    return CheckResult(not found, message, {"heldout": len(texts), "trained_on": len(found)})
+
+
+def _texts(arrays: TokenArrays) -> Iterator[tuple[str, str, bytes]]:
+    """(doc_id, URL, digest of its tokens) of every document of a split."""
+    for shard in arrays.shards:
+        table = pq.read_table(shard.documents, columns=["doc_id", "url", "split", "first_token", "tokens"])
+        ids = np.fromfile(shard.ids, arrays.dtype)
+        for row in table.filter(pc.equal(table["split"], arrays.split)).to_pylist():
+            text = ids[row["first_token"] : row["first_token"] + row["tokens"]].tobytes()
+            yield row["doc_id"], row["url"], hashlib.blake2b(text, digest_size=16).digest()
 
 
 def loss_mask_exact(artifact: Artifact) -> CheckResult:

@@ -54,7 +54,7 @@ def pages() -> Pages:
 
 
 def key_of(doc_id: str) -> str:
-    return ledger.document_id(f"https://example.org/{doc_id}")
+    return ledger.document_id(f"//example.org/{doc_id}")
 
 
 def similarity(pages: Pages, one: str, other: str) -> float:

@@ -12,10 +12,11 @@ import pytest
 
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.build import materialize
-from llm_dag.store.canonical import UNSET
+from llm_dag.store.canonical import UNSET, identity
 from llm_dag.store.checks import CheckResult
 from llm_dag.store.code_identity import CodeIdentity, identify
 from llm_dag.store.errors import BlockedInput, StoreError
+from llm_dag.store.gate import outdated
 from llm_dag.store.resolve import Resolver, State
 from llm_dag.store.step import Check, Graph
 from llm_dag.store.work import Work
@@ -163,6 +164,44 @@ def test_a_gate_that_moves_runs_its_check_again_and_remakes_nothing(house: House
 
 def copies_gate(work: Work) -> None:
     work.data("made").write_text(work.config.most_kept)
+
+
+def test_an_acceptance_is_of_one_failure(house: House) -> None:
+    gated = with_checks(house, Check("few_kept", few_kept))
+    narrow, narrower = Root(judged=Judged(most_kept=2)), Root(judged=Judged(most_kept=1))
+    artifact = gated.make_all("judged")["judged"].artifact
+    with pytest.raises(StoreError, match="few_kept has passed; only a failed one is accepted"):
+        gated.store.accept(artifact, "few_kept", "in advance", "Ada")
+    assert gated.make("judged", narrow).reused
+    gated.store.accept(artifact, "few_kept", "three are few", "Ada")
+    assert gated.make("upper", narrow).state is State.BUILD
+    with pytest.raises(BlockedInput, match="few_kept: 3 documents kept, wanted 1 or fewer"):
+        with_other_upper(gated).make("upper", narrower)
+
+
+def with_other_upper(house: House) -> House:
+    """The house with a changed `upper`, which has to be made again."""
+    steps = [
+        dataclasses.replace(one, build=copies_gate) if one.name == "upper" else one for one in house.graph.values()
+    ]
+    return dataclasses.replace(house, graph=Graph(steps))
+
+
+def test_a_result_by_another_gate_is_known_as_such(house: House) -> None:
+    gated = with_checks(house, Check("few_kept", few_kept))
+    gated.make_all("judged")
+    for most, again in ((9, []), (2, ["few_kept"])):
+        resolver = Resolver(gated.store, gated.graph, Root(judged=Judged(most_kept=most)), identify, source_from)
+        assert outdated(gated.store, resolver.resolve("judged")) == again
+
+
+def test_a_gate_inside_a_node_is_refused() -> None:
+    @dataclasses.dataclass
+    class Outer:
+        inner: Judged
+
+    with pytest.raises(StoreError, match=r"node\.inner: most_kept: a gate is a field of a step's own node"):
+        identity(Outer(Judged()), "node")
 
 
 def test_a_step_cannot_read_a_gate(house: House) -> None:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
-from training_world import PRETRAIN, pretrain_work
+from training_world import PRETRAIN, Folder, pretrain_work
 
 from llm_dag.config.pretrain import Pretrain
+from llm_dag.ledger import write_table
 from llm_dag.modeling.huggingface import load_model
+from llm_dag.store.checks import CheckResult
 from llm_dag.store.work import Work
-from llm_dag.training import pretrain
+from llm_dag.tokenization.token_arrays import DOCUMENTS
+from llm_dag.training import checks, pretrain
 from llm_dag.training.loop import Training, TrainingError
 from llm_dag.training.machine import missing_for_compile
 
@@ -192,7 +197,7 @@ def test_two_processes_train_the_model_of_one(inputs: Path, tmp_path: Path, monk
         monkeypatch.setenv(name, "2")
     monkeypatch.setenv("SLURM_PROCID", "1")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    losses = []
+    losses, measured = [], []
     for devices in (1, 2):
         node = replace(PRETRAIN, batch_tokens=128, device_tokens=32, tokens=128 * 4, optimizer="adamw")
         work = pretrain_work(inputs, tmp_path / str(devices), node, devices=devices)
@@ -201,6 +206,8 @@ def test_two_processes_train_the_model_of_one(inputs: Path, tmp_path: Path, monk
         losses.append(torch.tensor([history["loss"], history["grad_norm"]]))
         last = history["heldout_bits_per_byte"][-1]
         assert last == pytest.approx(work.metrics["heldout_bits_per_byte"])
+        measured.append((last, history["heldout_loss"][-1]))
+    assert measured[0] == pytest.approx(measured[1], rel=1e-4)
     torch.testing.assert_close(losses[0], losses[1], rtol=2e-4, atol=1e-5)
 
 
@@ -250,3 +257,24 @@ def test_compiled_in_bfloat16_a_killed_process_still_resumes_to_the_same_bytes(i
     assert (whole.returncode, resumed.returncode) == (0, 0)
     first, second = (data_of(pretrain_work(inputs, tmp_path / name)) for name in ("whole", "killed"))
     assert first == second
+
+
+def test_a_held_out_text_that_another_dump_trains_on_is_found(inputs: Path, tmp_path: Path) -> None:
+    def found(*dumps: Path) -> CheckResult:
+        above = {"token_arrays": [Folder(dump, dump.name) for dump in dumps]}
+        return checks.heldout_apart(Folder(tmp_path, above=above))  # type: ignore[arg-type]
+
+    apart = found(inputs / "one", inputs / "two")
+    assert (apart.passed, apart.numbers["trained_on"]) == (True, 0)
+    for name in ("train", "heldout"):  # the second dump has the first one's pages, with their sides changed
+        other = "heldout" if name == "train" else "train"
+        shutil.copytree(inputs / "one/data" / name, tmp_path / "turned/data" / other)
+    for path in (inputs / "one/data/documents").iterdir():
+        table = pq.read_table(path)
+        sides = pc.if_else(pc.equal(table["split"], "train"), "heldout", "train")
+        turned = table.set_column(table.schema.get_field_index("split"), DOCUMENTS.field("split"), sides)
+        write_table(turned, tmp_path / "turned/data/documents" / path.name)
+    shutil.copy(inputs / "one/data/arrays.json", tmp_path / "turned/data/arrays.json")
+    both = found(inputs / "one", tmp_path / "turned")
+    assert not both.passed
+    assert both.numbers["trained_on"] == both.numbers["heldout"] > 4
