@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import lzma
 import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -18,7 +20,7 @@ from llm_dag.config.evaluation import Harness
 from llm_dag.evaluation import answering, checks, harness
 from llm_dag.evaluation.compression import NothingToCount, token_bits
 from llm_dag.evaluation.questions import Question, chat_prompt, plain_prompt
-from llm_dag.evaluation.scores import read_scores
+from llm_dag.evaluation.scores import SCORES, Score, read_scores
 from llm_dag.evaluation.strict_lines import spread
 from llm_dag.modeling.huggingface import save_model
 from llm_dag.modeling.transformer import ModelShape, Transformer
@@ -76,7 +78,7 @@ def inputs(
         models[asset] = shelf.put(asset, {path.name: path.read_bytes() for path in folder.iterdir()})
     heldout = [talk(f"h{at}", f"What is {at}?", f"It is the {at}.") for at in range(9)]
     train = [talk(f"t{at}", f"Where is {at}?", f"In the {at}.") for at in range(9)] + [
-        talk("w", "Who are you?", "A model.")
+        talk("tw", "Who are you?", "A model.")
     ]
     problems = [
         {"id": f"{at} + 1", "key": f"1 + {at}", "question": f"What is {at} + 1?", "answer": at + 1, "solution": "."}
@@ -140,6 +142,38 @@ def test_reference_bits_leave_out_the_space_before_a_plain_answer(vocabulary: Vo
     assert answering.reference_bits(model, vocabulary, [chat], [""], "") == [0.0]
 
 
+def test_the_base_model_counts_with_the_fewer_bits_of_its_two_forms(
+    vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, sft = tiny(vocabulary, 5), tiny(vocabulary, 6)
+    bits = {(base, ""): [10.0, 3.0], (base, " "): [4.0, 7.0], (sft, ""): [5.0, 6.0]}
+    monkeypatch.setattr(answering, "reference_bits", lambda model, known, prompts, said, before: bits[model, before])
+    questions = [Question(name, "s", "k", "held out", (("user", "What?"),), "the thing") for name in ("q", "r")]
+    rows = answering.ask(base, sft, vocabulary, questions, CONFIG)
+    assert [(row["base_bits"], row["sft_bits"]) for row in rows] == [(4.0, 5.0), (3.0, 6.0)]
+
+
+def test_primed_xz_has_all_of_the_training_text(inputs: dict[str, list[Artifact]], tmp_path: Path) -> None:
+    def packed(text: bytes) -> int:
+        filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 20}]
+        return len(lzma.compress(text, filters=filters))
+
+    primed = read_scores(run(inputs, tmp_path / "work").data("scores.parquet"))["heldout_bits_per_byte", "xz_primed"]
+    training = "\n".join(TRAIN).encode()
+    strict = "".join(text.removeprefix("See also\n") for text in HELD).encode()
+    assert primed.value == pytest.approx(8 * (packed(training + strict) - packed(training)) / len(strict))
+    assert primed.note.startswith(f"All {sum(len(text.encode()) for text in TRAIN)} bytes of the training text")
+
+
+@pytest.mark.parametrize(("low", "passed"), [(0.1, True), (-0.05, False), (0.049, False), (None, False)])
+def test_the_interval_of_the_gain_must_lie_above_the_wanted_one(shelf: Any, low: float | None, passed: bool) -> None:
+    high = None if low is None else 0.3
+    score = Score("answer_bits_per_byte", "gain", 0.2, low, high, 9, "bits per byte", "")
+    table = pa.Table.from_pylist([vars(score)], schema=SCORES)
+    made = shelf.put("evaluations", {"scores.parquet": table}, config=vars(replace(CONFIG, min_answer_gain=0.05)))
+    assert checks.sft_beats_base(made).passed == passed
+
+
 def test_the_tables_hold_together(inputs: dict[str, list[Artifact]], tmp_path: Path) -> None:
     work = run(inputs, tmp_path / "work")
     scores = read_scores(work.data("scores.parquet"))
@@ -154,6 +188,9 @@ def test_the_tables_hold_together(inputs: dict[str, list[Artifact]], tmp_path: P
     assert ratio == pytest.approx(model.value / scores["heldout_bits_per_byte", "xz"].value)
     answers = pq.read_table(work.data("answers.parquet")).to_pylist()
     assert [row["label"] for row in answers] == ["held out"] * 6 + ["taught"] * 3 + ["asked"]
+    for label, first in (("held out", "h"), ("taught", "t")):  # of heldout.jsonl, of train.jsonl
+        ids = [row["id"] for row in answers if row["label"] == label]
+        assert all(name.startswith(first) for name in ids), label
     assert answers[-1]["note"] == "taught in these words"
     held = [row for row in answers if row["label"] == "held out"]
     bits = {
