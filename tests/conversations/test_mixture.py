@@ -190,6 +190,17 @@ def every_sum() -> list[str]:
     return ["Teach me sums.", "; ".join(f"{a} + {b} = {a + b}" for a in range(10) for b in range(10))]
 
 
+@pytest.mark.parametrize("shared", ["subjects", "questions", "answers", ""])
+def test_what_stands_in_both_splits_is_found(tmp_path: Path, shared: str) -> None:
+    words = {"subjects": "sub", "questions": "Why so?", "answers": "It is so."}
+    for split in ("train", "heldout"):
+        own = {name: word if name == shared else f"{word} {split}" for name, word in words.items()}
+        (tmp_path / f"{split}.jsonl").write_text(talk(own["subjects"], own["questions"], own["answers"]) + "\n")
+    result = checks.heldout_subjects_disjoint(Folder(tmp_path))  # type: ignore[arg-type]
+    assert result.passed == (shared == "")
+    assert result.numbers == {f"shared_{name}": int(name == shared) for name in words}
+
+
 def test_a_broken_artifact_fails_its_checks(tmp_path: Path, config: Conversations) -> None:
     artifact, _ = built(tmp_path, config)
     lines = artifact.path("heldout.jsonl").read_text().splitlines()

@@ -20,6 +20,7 @@ from llm_dag.ledger import write_table
 from llm_dag.store.work import Work
 from llm_dag.tokenization import checks, token_arrays
 from llm_dag.tokenization.arrays import ArraysError, ArrayShard, TokenArrays
+from llm_dag.tokenization.tokenizer import train, write
 from llm_dag.tokenization.vocabulary import Vocabulary
 
 
@@ -140,6 +141,51 @@ def test_checks_find_a_lost_token_and_a_changed_one(
     inside[0] = vocabulary.im_end
     inside.tofile(path)
     assert not checks.no_special_inside_documents(artifact).passed
+
+
+def test_checks_find_another_special_where_a_document_ends(
+    made: tuple[Made, Work], tmp_path: Path, vocabulary: Vocabulary
+) -> None:
+    artifact = damaged(made, tmp_path)
+    path = artifact.path("train/00001.bin")
+    ids = np.fromfile(path, "<u2")
+    assert ids[-1] == vocabulary.end_of_text
+    ids[-1] = vocabulary.im_end  # as many specials as before
+    ids.tofile(path)
+    result = checks.no_special_inside_documents(artifact)
+    assert not result.passed
+    assert result.numbers["specials"] == result.numbers["documents"]
+
+
+def test_checks_find_text_that_becomes_a_special(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = Vocabulary.encode
+
+    def leaking(self: Vocabulary, text: str) -> list[int]:
+        first, *rest = text.split("<|im_end|>")
+        return [*encode(self, first), *(token for part in rest for token in (self.im_end, *encode(self, part)))]
+
+    monkeypatch.setattr(Vocabulary, "encode", leaking)
+    result = checks.round_trips_every_byte(tokenizer)
+    assert not result.passed
+    assert "['<|im_end|>']" in result.message
+    assert result.numbers["bytes_lost"] == 0
+
+
+def test_a_shard_is_made_again_for_another_vocabulary_of_equal_size(
+    tmp_path: Path, tokenizer: Any, clean_text: Any, vocabulary: Vocabulary
+) -> None:
+    (tmp_path / "other").mkdir()
+    words = " ".join(f"{first}{second}{third}" for first in "bcdfgk" for second in "aeiou" for third in "lmnprt")
+    write(train(iter([[words] * 5]), "cl100k", vocabulary.size), lambda name: tmp_path / "other" / name)
+    other = Vocabulary.load(tmp_path / "other")
+    assert other.size == vocabulary.size
+    assert other.digest != vocabulary.digest
+    for folder, used in ((tokenizer, vocabulary), (type(clean_text)(tmp_path / "other"), other)):
+        artifact, _ = build(tmp_path / "work", folder, clean_text)  # in one folder, as after an interrupted run
+        texts = [row["text"] for row in rows_of(clean_text) if row["split"] == "train"]
+        found = TokenArrays.open([artifact], "train")
+        wanted = [token for text in texts for token in [*used.encode(text), used.end_of_text]]
+        assert found.slice(0, len(found)).tolist() == wanted
 
 
 def test_checks_find_a_lost_document(made: tuple[Made, Work], tmp_path: Path) -> None:

@@ -105,6 +105,20 @@ def test_a_sample_is_bounded_and_grows_by_inclusion(clean_text: object) -> None:
     assert draw(shards, "other", 10**6).documents == 0
 
 
+def test_a_sample_takes_documents_by_the_hash_of_their_ids(tmp_path: Path) -> None:
+    """Under one limit two corpora of equal texts, in equal places, give the documents that their ids say."""
+    places = []
+    for name in ("a", "b"):
+        ids = [f"{name}{at}" for at in range(40)]
+        rows = {"doc_id": ids, "text": [f"{at:010}" for at in range(40)], "split": ["train"] * 40}
+        write_table(pa.table(rows), tmp_path / f"{name}.parquet")
+        sample = draw([tmp_path / f"{name}.parquet"], "train", 100)
+        places.append(sample.chosen[0].tolist())
+    assert [len(one) for one in places] == [10, 10]
+    assert places[0] != places[1]
+    assert all(one[-1] >= 20 for one in places)
+
+
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
