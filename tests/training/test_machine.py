@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from llm_dag.ledger import write_table
 from llm_dag.modeling.device import NoDevice
 from llm_dag.modeling.transformer import ModelShape, Transformer
 from llm_dag.store.work import Work
+from llm_dag.tokenization.arrays import TokenArrays
 from llm_dag.tokenization.chat import Conversation, render
 from llm_dag.tokenization.vocabulary import Vocabulary
 from llm_dag.training import checks, machine
@@ -131,6 +133,20 @@ def test_a_model_worse_than_the_gate_fails(base: Work, inputs: Path, tmp_path: P
     result = checks.bits_per_byte_under_xz(checked(base, inputs, tmp_path, max_ratio_to_xz=0.1))  # type: ignore[arg-type]
     assert not result.passed
     assert "at most 0.1 is wanted" in result.message
+
+
+def test_the_gate_compares_with_the_strongest_xz_over_the_bytes_of_the_held_out_labels(
+    base: Work, inputs: Path, tmp_path: Path
+) -> None:
+    artifact = checked(base, inputs, tmp_path, heldout_tokens=10**6)
+    arrays = TokenArrays.open(base.inputs("token_arrays"), "heldout")
+    vocabulary = Vocabulary.load(inputs / "tokenizer/data")
+    specials = set(vocabulary.special_ids.values())
+    text = vocabulary.decode_bytes([one for one in arrays.slice(1, len(arrays) - 1).tolist() if one not in specials])
+    sizes = {preset: len(lzma.compress(text, preset=preset)) for preset in (0, 6, 9 | lzma.PRESET_EXTREME)}
+    assert sizes[0] > sizes[9 | lzma.PRESET_EXTREME]
+    numbers = checks.bits_per_byte_under_xz(artifact).numbers  # type: ignore[arg-type]
+    assert numbers["xz_bits_per_byte"] == pytest.approx(8 * sizes[9 | lzma.PRESET_EXTREME] / len(text))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -124,6 +125,17 @@ def test_the_artifact_answers_better_than_the_base(taught: Work, base: Work) -> 
     after, _ = load_model(taught.data("x").parent)
     assert before.shape == after.shape
     assert not torch.equal(before.model.embed_tokens.weight, after.model.embed_tokens.weight)
+
+
+def test_a_conversation_of_exactly_a_rows_length_is_kept(inputs: Path) -> None:
+    vocabulary = Vocabulary.load(inputs / "tokenizer/data")
+    path = inputs / "conversations/data/train.jsonl"
+    longest = max(one.places for one in sft.read(path, vocabulary, 64, []))
+    left_out: list[dict[str, Any]] = []
+    kept = list(sft.read(path, vocabulary, longest, left_out))
+    assert (max(one.places for one in kept), left_out) == (longest, [])
+    assert all(one.places < longest for one in sft.read(path, vocabulary, longest - 1, left_out))
+    assert {row["reason"] for row in left_out} == {"too_long"}
 
 
 def test_what_is_left_out_has_a_row(inputs: Path, base: Work, tmp_path: Path) -> None:

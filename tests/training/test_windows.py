@@ -78,6 +78,15 @@ def test_held_out_labels_are_the_whole_split_once(inputs: Path) -> None:
     assert len(HeldoutWindows.choose(arrays, 16, 40, 3)) == 2
 
 
+def test_some_held_out_windows_are_spread_over_the_split_by_the_seed(inputs: Path) -> None:
+    arrays = TokenArrays.open([Folder(inputs / dump, dump) for dump in ("one", "two")], "heldout")
+    chosen = {seed: HeldoutWindows.choose(arrays, 4, 20, seed).chosen for seed in range(8)}
+    assert {len(set(one)) for one in chosen.values()} == {5}
+    assert len(set(chosen.values())) > 4
+    assert max(at for one in chosen.values() for at in one) > (len(arrays) - 1) // 4 // 2
+    assert chosen[3] == HeldoutWindows.choose(arrays, 4, 20, 3).chosen
+
+
 def test_too_few_tokens_are_refused(arrays: TokenArrays) -> None:
     with pytest.raises(TooFewTokens, match=r"pretrain\.sequence=100000 wants 100001"):
         Windows(arrays, 100_000, 1, 1)
