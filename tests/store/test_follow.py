@@ -159,6 +159,32 @@ def test_the_lease_of_another_run_is_no_call_to_take_part(house: House, monkeypa
     assert gave == [State.FRESH.name]
 
 
+def test_a_leader_that_ended_is_not_waited_for_while_another_run_has_the_lease(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[Exception] = []
+
+    def run() -> None:
+        try:
+            follows(house)
+        except LeaderGone as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run)
+    with leading(house, commits=False):
+        thread.start()
+        while not house.log.lines():
+            thread.join(0.01)
+        (lease,) = (Path(house.url) / ".leases").rglob("*.json")
+        name = lease.relative_to(house.url).as_posix()
+        house.store.files.write(name, dataclasses.replace(this_process(), launch="another").to_bytes())
+        thread.join(10)
+        said = list(ended)
+        house.store.files.delete(name)
+    thread.join(10)
+    assert [str(error).count("rank 0 ended without it") for error in said] == [1]
+
+
 def test_a_fault_of_a_follower_is_its_own(house: House) -> None:
     with leading(house, "broken", commits=False), pytest.raises(ValueError, match="broken"):
         follows(house, dump="broken")

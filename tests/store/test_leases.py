@@ -139,6 +139,30 @@ def test_a_live_lease_is_waited_for(files: Files, tmp_path: Path, host: str) -> 
     assert read_holder(files, NAME) == live
 
 
+def test_of_two_hosts_that_take_over_at_once_the_last_to_write_holds(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = dataclasses.replace(this_process(), host="another", token="of the other")
+    files.write(NAME, dataclasses.replace(other, heartbeat=time.time() - 3600).to_bytes())
+    write = files.write
+
+    def beaten(name: str, content: bytes) -> None:
+        write(name, content)
+        write(name, other.to_bytes())
+
+    monkeypatch.setattr(files, "write", beaten)
+    waited: list[Holder | None] = []
+
+    def waiting(holder: Holder | None) -> bool:
+        waited.append(holder)
+        return True
+
+    with held(files, NAME, tmp_path / "guard", waiting) as lease:
+        assert lease is None
+    assert waited == [other]
+    assert read_holder(files, NAME) == other
+
+
 def test_who_lost_a_lease_is_told_and_does_not_release_the_other_ones(files: Files, tmp_path: Path) -> None:
     other = dataclasses.replace(this_process(), token="another")
     with held(files, NAME, tmp_path / "guard", never) as lease:

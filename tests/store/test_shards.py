@@ -15,7 +15,7 @@ from llm_dag.store.step import Graph, Input, Step
 from llm_dag.store.verify import verify
 from llm_dag.store.work import Shard, Work
 
-from .example import PAGES, House, Root, Source, Upper, pages
+from .example import PAGES, House, Root, Source, Upper, compute, pages
 
 
 def pages_with(**texts: str) -> Root:
@@ -163,6 +163,32 @@ def test_a_takedown_makes_only_the_shard_that_its_rule_matches_again(house: Hous
     made = site.make_all(root=Site(takedowns=Rules({"00001": ["three"]})))["purged"].artifact
     assert judged_shards(site) == ["00001"]
     assert made.path("text/00001.parquet").read_text() == " four"
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
+def test_a_finished_shard_that_was_damaged_in_scratch_is_made_again(house: House, tmp_path: Path, damage: str) -> None:
+    source = house.make("pages").artifact
+    path = tmp_path / "scratch/out/data/text/00001.parquet"
+
+    def made() -> list[str]:
+        names = []
+
+        def judge(shard: Shard) -> None:
+            names.append(shard.name)
+            shard.write("text").write_text(shard.read("pages").read_text().upper())
+
+        work = Work("upper", "d1", None, compute(house.url), {"pages": [source]}, tmp_path / "scratch")
+        work.map_shards(judge, reads={"pages": "pages"})
+        return names
+
+    assert made() == ["00000", "00001", "00002"]
+    assert made() == []
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_text("THREE FOUX" if damage == "changed" else "THREE")
+    assert made() == ["00001"]
+    assert path.read_text() == "THREE FOUR"
 
 
 def test_a_shard_opens_nothing_that_was_not_declared(tmp_path: Path) -> None:
