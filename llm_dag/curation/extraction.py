@@ -9,7 +9,6 @@ read by one seek each; the page index holds the digest of every payload, so a sh
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import re
 import signal
@@ -17,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pyarrow as pa
@@ -38,6 +38,7 @@ SCORES = {
 COLUMNS = ["doc_id", "url", "date", "warc", "offset", "length", "charset", "encodings", "payload_digest"]
 DEEPEST = 400  # nested elements; parsers recurse, and real pages stay under a hundred
 SHORTEST = 0.001  # seconds; a timer that is set to nothing would never ring
+AGAIN = 0.05  # seconds until TooSlow is raised again where it was swallowed; enough for blocks that clean up
 _TAG = re.compile(r"<(/?)([a-zA-Z][\w:-]*)[^<>]*?(/?)>")
 _UNNESTED = frozenset(  # void elements, and those that the next one of their kind closes
     "area base br col embed hr img input link meta param source track wbr html head body p li td th tr dt dd option "  # noqa: SIM905
@@ -149,30 +150,42 @@ def depth(html: str) -> int:
     return deepest
 
 
-@contextlib.contextmanager
-def limited(seconds: float) -> Iterator[None]:
+class limited:
     """Raise TooSlow inside the block after `seconds` of computing. Outside the main thread, size alone bounds.
 
     What counts is the processor time of the thread, so that a busy machine drops no page which an idle one keeps; an
     extractor only computes, so nothing is lost by not counting what it waits. The timer counts all threads of the
-    process and may ring early: it is then set again. Python acts on a signal between two of its own instructions, or
-    where a C function looks for one.
+    process and may ring early: it is then set again. It may ring late too, where the system looks at its timers seldom
+    or a C function looks for no signal: a block that took too long is told so at its end. And it rings again after
+    TooSlow was raised, since Python ignores an exception in a `__del__` or a callback from C.
     """
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
-    end = time.thread_time() + seconds
 
-    def ring(number: int, frame: object) -> None:
-        left = end - time.thread_time()
-        if left <= 0:
-            raise TooSlow
-        signal.setitimer(signal.ITIMER_PROF, max(left, SHORTEST))
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end = 0.0
+        self._on = False
 
-    before = signal.signal(signal.SIGPROF, ring)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
+    def __enter__(self) -> None:
+        if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+            return
+        self._before = signal.signal(signal.SIGPROF, self._ring)
+        self._end = time.thread_time() + self._seconds
+        self._on = True
+        signal.setitimer(signal.ITIMER_PROF, self._seconds)
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if not self._on:
+            return
+        self._on = False
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
+        signal.signal(signal.SIGPROF, self._before)
+        if kind is None and time.thread_time() >= self._end:
+            raise TooSlow
+
+    def _ring(self, number: int, frame: FrameType | None) -> None:
+        inside = frame is None or frame.f_code not in (limited.__enter__.__code__, limited.__exit__.__code__)
+        left = self._end - time.thread_time()
+        if self._on:
+            signal.setitimer(signal.ITIMER_PROF, max(left, SHORTEST) if left > 0 or not inside else AGAIN)
+        if self._on and inside and left <= 0:  # raised while the timer is set or given back, it would stay on
+            raise TooSlow

@@ -162,6 +162,33 @@ def test_an_exception_handler_of_an_extractor_does_not_hide_it() -> None:
         careless()
 
 
+def test_an_extractor_that_swallows_it_is_stopped_again() -> None:
+    swallowed = []
+
+    def careless() -> None:
+        for _ in range(2):
+            try:
+                compute(30)
+            except BaseException as error:  # as Python does in `__del__` and in callbacks from C
+                swallowed.append(type(error))
+        compute(30)
+
+    with pytest.raises(TooSlow), limited(0.05):
+        careless()
+    assert swallowed == [TooSlow, TooSlow]
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+    compute(0.2)  # nothing rings any more
+
+
+def test_a_timer_that_rings_too_late_keeps_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may look at its timers seldom, and some C functions look for no signal."""
+    monkeypatch.setattr(signal, "setitimer", lambda *wanted: None)
+    with pytest.raises(TooSlow), limited(0.05):
+        compute(0.1)
+    with limited(30):
+        compute(0.1)
+
+
 def test_waiting_and_the_work_of_others_do_not_count() -> None:
     """Else pages would be dropped by how busy the machine is."""
     other = threading.Thread(target=compute, args=(0.4,))
