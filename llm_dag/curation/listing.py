@@ -126,6 +126,10 @@ def _standard_library() -> Listed:
 
 
 def _distribution(name: str) -> Listed:
+    if not name.strip():
+        raise SourceError(
+            f"source.distributions names {name!r}; the name of an installed distribution is wanted (rich), or no item"
+        )
     try:
         found = distribution(name)
     except PackageNotFoundError:

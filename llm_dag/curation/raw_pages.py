@@ -92,9 +92,15 @@ def build(work: Work) -> None:
 def _rendered(work: Work) -> list[File]:
     """Render the documentation site and write it as WARC, one file a shard."""
     config = work.config
-    listed = listing.read(work.input("crawl_listing").path("listing.parquet"))
-    if listing.rows(listing.subjects(config.distributions)) != listed:
-        raise listing.SourceError("what is installed has changed since it was listed; run crawl_listing again")
+    made = work.input("crawl_listing")
+    listed = listing.read(made.path("listing.parquet"))
+    present = listing.rows(listing.subjects(config.distributions))
+    if present != listed:
+        changed = [row["name"] for row in present if row not in listed] or [row["name"] for row in listed]
+        raise listing.SourceError(
+            f"{', '.join(changed)}: what is installed has changed since it was listed, under the same versions, so "
+            f"crawl_listing counts as fresh; remove the folder {made.location} and run crawl_listing again"
+        )
     origins = [row["name"].replace("==", " ") for row in listed]
     pages = site.pages(config.distributions, config.first, config.max_pages, origins)
     known = canaries.read(resolve(config.canaries)) if config.canaries else []

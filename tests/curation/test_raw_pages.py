@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from pathlib import Path
 
 import pytest
 
-from llm_dag.curation import checks_crawl
+from llm_dag.curation import checks_crawl, listing
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.errors import StoreError
 
@@ -113,6 +114,26 @@ def test_the_same_bytes_twice_are_refused(tmp_path: Path) -> None:
     paths = [write_warc(tmp_path / name, [numbered(1)]) for name in ("a.warc.gz", "b.warc.gz")]
     with pytest.raises(StoreError, match="the same bytes"):
         build(tmp_path / "store", *from_files(*paths), until="crawl_listing")
+
+
+def test_what_changed_under_the_same_version_names_the_listing_to_remove(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = ["source.distributions=[rich]", "source.max_pages=20"]
+    made = build(tmp_path, *wanted, until="crawl_listing")["crawl_listing"]
+    recorded = listing._recorded
+    monkeypatch.setattr(listing, "_recorded", lambda found: recorded(found)[1:])
+    with pytest.raises(listing.SourceError, match=r"^rich==\S+: what is installed has changed") as caught:
+        build(tmp_path, *wanted, until="raw_pages")
+    assert f"remove the folder {made.location} and run" in str(caught.value)
+    shutil.rmtree(made.location)
+    assert build(tmp_path, *wanted, until="raw_pages")["raw_pages"].metrics["documents_kept"] > 0
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_distribution_is_refused_with_its_key(name: str) -> None:
+    with pytest.raises(listing.SourceError, match=r"source\.distributions names ' ?'; the name of an installed"):
+        listing.subjects(["rich", name])
 
 
 def test_a_distribution_that_is_not_installed_is_named(tmp_path: Path) -> None:
