@@ -37,8 +37,10 @@ def instantiate(block: Mapping[str, Any], key: str, modules: Sequence[str]) -> A
     made = _class(target, key, modules)
     try:
         return made(**{name: value for name, value in block.items() if name != "_target_"})
-    except (TypeError, ValueError) as error:
-        raise UnknownTarget(f"{key}: {target} does not take these arguments: {error}") from error
+    except Exception as error:  # whatever a class does that somebody else wrote
+        raise UnknownTarget(
+            f"{key}: {target} does not take these arguments: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _class(target: str, key: str, modules: Sequence[str]) -> type:

@@ -28,6 +28,7 @@ from llm_dag.store.work import Work
 
 KINDS = ("url", "domain", "pattern")
 TOLD = ("reason", "who", "when")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")  # what YAML does not allow
 SCHEMA = pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("kind", "value", *TOLD)])
 
 
@@ -108,7 +109,7 @@ def read_rules(path: Path) -> Iterator[Rule]:
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(_text(path).split("\n"), 1):
         if line.strip():
             try:
                 yield number, json.loads(line)
@@ -117,7 +118,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _yaml(path: Path) -> Iterator[tuple[int, Any]]:
-    text = path.read_text("utf-8")
+    text = _text(path)
     try:
         node = yaml.compose(text, yaml.SafeLoader)
         values = yaml.safe_load(text)
@@ -130,6 +131,23 @@ def _yaml(path: Path) -> Iterator[tuple[int, Any]]:
         raise RuleError(f"{path}, line 1: found a {type(values).__name__}; a list of rules is wanted")
     for item, value in zip(node.value, values, strict=True):
         yield item.start_mark.line + 1, value
+
+
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise RuleError(
+            f"{path}, line {line}: found the byte 0x{content[error.start]:02x}, which is not UTF-8; "
+            "rules are UTF-8 text"
+        ) from None
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    if found := _CONTROL.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise RuleError(f"{path}, line {line}: found the control character {found[0]!r}; rules are text without any")
+    return text
 
 
 def _rule(where: str, entry: Any) -> Rule:

@@ -21,6 +21,10 @@ ARCHIVE = "url_filterblacklistsv0_3_0.tar.gz"
 _NOT_WORD = re.compile(r"[^a-zA-Z0-9]+")
 
 
+class ListError(StoreError):
+    """A block list that is not written as it should be: the message names file, line, what was found and wanted."""
+
+
 class SortedLines:
     """Whether a line stands in a sorted block of lines."""
 
@@ -100,22 +104,35 @@ def own(files: Sequence[str]) -> OwnLists:
     """The entries of block lists: a domain or a URL a line; `#` starts a comment.
 
     Raises:
-        StoreError: a file is missing, or a line is neither a domain nor a URL.
+        StoreError: a file is missing.
+        ListError: a file is not UTF-8, or a line is neither a domain nor a URL.
     """
     domains: set[str] = set()
     urls: set[str] = set()
     for index, value in enumerate(files):
         for _, path in named_files(value, f"curation.url.block_lists[{index}]"):
-            for number, entry in _entries(path.read_text("utf-8").splitlines()):
+            for number, entry in _entries(_lines(path, f"curation.url.block_lists[{index}]")):
                 if "://" in entry:
                     urls.add(entry)
                 elif re.fullmatch(r"[\w-]+(?:\.[\w-]+)+", entry):
                     domains.add(host_name(entry))
                 else:
-                    raise StoreError(
+                    raise ListError(
                         f"{resolve(str(path))}, line {number}: {entry!r} is neither a domain (example.org) nor a URL (https://…)"
                     )
     return OwnLists(frozenset(domains), frozenset(urls))
+
+
+def _lines(path: Path, key: str) -> list[str]:
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ListError(
+            f"{key}: {path}, line {line}: found the byte 0x{content[error.start]:02x}, which is not UTF-8; "
+            "a block list is UTF-8 text"
+        ) from None
 
 
 def _entries(lines: Iterable[str]) -> Iterable[tuple[int, str]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from llm_dag.evaluation.page import curves, funnel, headline, lineage, scores, w
 from llm_dag.evaluation.plots import ROW
 from llm_dag.evaluation.scores import Score, read_scores
 from llm_dag.store.artifact import Artifact
+from llm_dag.store.errors import StoreError
 from llm_dag.store.work import Work
 
 LABELS = ("asked", "held out", "taught")
@@ -94,11 +96,28 @@ def render(
         "times": lineage.time_and_space(nodes),
         "configs": [(node, lineage.settings(node.artifact.config)) for node in nodes if node.artifact is not None],
     }
-    return template(resolve(config.template)).render(**context)
+    path = resolve(config.template)
+    page = template(path)
+    try:
+        return page.render(**context)
+    except Exception as error:  # a template calls what it likes
+        steps = traceback.extract_tb(error.__traceback__)
+        lines = [step.lineno for step in steps if step.filename == page.filename]
+        raise _bad(
+            path, lines[-1] if lines else 1, error, f"the page's names are {', '.join(sorted(context))}"
+        ) from error
+
+
+class TemplateError(StoreError):
+    """A template that makes no page: the message names key, file, line, what was found and what is allowed."""
 
 
 def template(path: Path) -> jinja2.Template:
-    """The page's template, with escaping on and an error for a name that it uses and nobody gave."""
+    """The page's template, with escaping on and an error for a name that it uses and nobody gave.
+
+    Raises:
+        TemplateError: it is missing, not UTF-8, or not Jinja.
+    """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_harmless
     )
@@ -111,7 +130,21 @@ def template(path: Path) -> jinja2.Template:
         "phrase": wording.phrase,
         "interval": scores.interval,
     }
-    return environment.from_string(path.read_text(encoding="utf-8"))
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise TemplateError(f"evaluation.report.template={path}: cannot be read ({error})") from error
+    try:
+        code = environment.compile(content.decode("utf-8"), filename=str(path))
+    except UnicodeDecodeError as error:
+        raise _bad(path, content.count(b"\n", 0, error.start) + 1, error, "a template is UTF-8 text") from None
+    except jinja2.TemplateSyntaxError as error:
+        raise _bad(path, error.lineno, error, "a Jinja template is wanted") from None
+    return jinja2.Template.from_code(environment, code, environment.make_globals(None))
+
+
+def _bad(path: Path, line: int | None, error: Exception, allowed: str) -> TemplateError:
+    return TemplateError(f"evaluation.report.template={path}, line {line}: {type(error).__name__}: {error}; {allowed}")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

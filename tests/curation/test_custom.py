@@ -170,6 +170,7 @@ class TestUserFilters:
             ({"_target_": "datatrove.io.Path"}, "defines no class"),
             ({"_target_": "datatrove.data.Document", "text": "", "id": ""}, r"no method filter\(document\)"),
             ({"_target_": "datatrove.pipeline.filters.RegexFilter"}, "does not take these arguments.*regex_exp"),
+            (REGEX | {"regex_exp": "("}, r"RegexFilter does not take these arguments: \w*[eE]rror: missing \)"),
             ({"regex_exp": "x"}, "wanted a dotted name"),
         ],
     )

@@ -123,6 +123,34 @@ def test_a_malformed_rule_names_file_line_and_what_is_wanted(tmp_path: Path, tex
     assert f"{path}, line {line}" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["rules.yaml", "rules.jsonl"])
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ("ü".encode("latin-1"), "found the byte 0xfc, which is not UTF-8; rules are UTF-8 text"),
+        (b"\x07", r"found the control character '\x07'; rules are text without any"),
+    ],
+)
+def test_a_rules_file_with_other_bytes_than_text_names_file_and_line(
+    tmp_path: Path, name: str, bad: bytes, words: str
+) -> None:
+    path = tmp_path / name
+    told = b'"reason": "r", "who": "w", "when": "2024-05-01"}\n'
+    dash = b"- " if path.suffix == ".yaml" else b""
+    lines = [b'{"url": "https://a.example/x", ', b'{"url": "https://a.example/' + bad + b'", ']
+    path.write_bytes(b"".join(dash + line + told for line in lines))
+    with pytest.raises(RuleError) as caught:
+        list(read_rules(path))
+    assert str(caught.value) == f"{path}, line 2: {words}"
+
+
+def test_json_lines_end_where_a_file_has_an_end_of_line(tmp_path: Path) -> None:
+    path = tmp_path / "rules.jsonl"
+    text = '{"url": "https://a.example/x", "reason": "a\u2028b", "who": "w", "when": "2024-05-01"}\r\n'
+    path.write_bytes(text.encode())
+    assert [one.reason for one in read_rules(path)] == ["a\u2028b"]
+
+
 def test_a_rule_takes_its_page_out_and_touches_its_shard_only(tmp_path: Path) -> None:
     path = write_warc(tmp_path / "a.warc.gz", [numbered(number) for number in range(6)])
     rules = tmp_path / "rules.yaml"

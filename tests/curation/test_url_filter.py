@@ -10,7 +10,7 @@ import pytest
 
 from llm_dag.curation.takedowns import Rules
 from llm_dag.curation.url_filter import UrlFilter
-from llm_dag.curation.url_lists import Lists, OwnLists, SortedLines, integrated, own
+from llm_dag.curation.url_lists import ListError, Lists, OwnLists, SortedLines, integrated, own
 from llm_dag.store.errors import StoreError
 
 NOBODY = OwnLists(frozenset(), frozenset())
@@ -112,4 +112,11 @@ def test_a_line_that_is_neither_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.txt"
     path.write_text("good.example\nnot a domain\n")
     with pytest.raises(StoreError, match=r"mine\.txt, line 2: 'not a domain'"):
+        own([str(path)])
+
+
+def test_a_list_that_is_not_utf8_names_key_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_bytes("good.example\nbücher.example\n".encode("latin-1"))
+    with pytest.raises(ListError, match=r"block_lists\[0\]: .*mine\.txt, line 2: found the byte 0xfc.* UTF-8 text"):
         own([str(path)])

@@ -263,3 +263,24 @@ def test_samples_limits_what_is_shown(world: dict[str, Artifact]) -> None:
     few, more = Page(rendered(world, samples=1)), Page(rendered(world, samples=4))
     assert few.tags.count("article") == 3
     assert more.tags.count("article") == 12
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"<p>\n{{ nobody }}</p>", "'nobody' is undefined; the page's names are .*title"),
+        (b"<p>\n{{ title.nothing.at.all }}</p>", "has no attribute"),
+        (b"<p>\n{{ 1 / 0 }}</p>", "ZeroDivisionError"),
+        (b"<p>\n{% for %}</p>", "TemplateSyntaxError: .*a Jinja template is wanted"),
+        (b"<p>\n{{ title | nofilter }}</p>", "No filter named 'nofilter'"),
+        ("<p>\nü</p>".encode("latin-1"), "a template is UTF-8 text"),
+    ],
+)
+def test_a_template_that_makes_no_page_is_named(
+    world: dict[str, Artifact], tmp_path: Path, content: bytes, found: str
+) -> None:
+    path = tmp_path / "page.jinja"
+    path.write_bytes(content)
+    with pytest.raises(report_card.TemplateError, match=found) as caught:
+        rendered(world, template=str(path))
+    assert str(caught.value).startswith(f"evaluation.report.template={path}, line 2: ")
