@@ -91,13 +91,15 @@ def _run(console: Console, session: Session, job: str, names: Sequence[str]) -> 
             console.print(f"[bold red]error[/] {escape(line)}", highlight=False, soft_wrap=True)
         console.print(f"failed after {seconds}; run the same command to go on from here", highlight=False)
         raise typer.Exit(FAILED)
-    built = [name for name, state in states.items() if state not in (State.FRESH.value, State.HELD.value)]
-    console.print(
-        f"nothing was recomputed, {len(states)} assets reused, {seconds}"
-        if not built
-        else f"{len(built)} built, {len(states) - len(built)} reused, {seconds}",
-        highlight=False,
-    )
+    held = [name for name, state in states.items() if state == State.HELD.value]
+    reused = [name for name, state in states.items() if state == State.FRESH.value]
+    built = len(states) - len(held) - len(reused)
+    words = f"{built} built, {len(reused)} reused" if built else f"nothing was recomputed, {len(reused)} assets reused"
+    console.print(f"{words}{f', {len(held)} held' if held else ''}, {seconds}", highlight=False)
+    if held:
+        letting_go = escape(f"llm-dag run{''.join(f' --release {name}' for name in held)}{session.asked}")
+        console.print(f"[yellow]made from older inputs and kept:[/] {', '.join(held)}", highlight=False, soft_wrap=True)
+        console.print(f"make again:  {letting_go}", highlight=False, soft_wrap=True)
     if "report_card" in states:
         page = session.artifact("report_card").location
         console.print(f"report card: {page}/record/report_card.html", highlight=False, soft_wrap=True)

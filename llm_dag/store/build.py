@@ -61,7 +61,7 @@ def materialize(resolver: Resolver, name: str, dump: str | None, compute: Comput
         resolution = resolver.resolve(name, dump)
         step = resolution.step
         if resolution.state is State.HELD:
-            progress.say(f"{name} is held; it would be rebuilt because {', '.join(resolution.reasons)}")
+            progress.say(f"{name} is held; --release {name} rebuilds it ({', '.join(resolution.reasons)})")
         artifact, state = resolution.artifact, resolution.state
         if artifact is None:
             require_inputs(resolution)

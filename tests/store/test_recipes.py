@@ -280,7 +280,7 @@ class TestHeld:
         assert found.reasons == ("code: an edited module is new",)
         house.log.ran()
         assert materialize(edited, "vocabulary", None, compute(house.url), house.log).state is State.HELD
-        assert any("vocabulary is held; it would be rebuilt because code" in line for line in house.log.lines())
+        assert any("vocabulary is held; --release vocabulary rebuilds it (code" in line for line in house.log.lines())
         asked_otherwise = Root(judged=Judged(min_words=2))
         house.make_all("upper", root=asked_otherwise)
         house.make_all("vocabulary", root=Root(upper=Upper(mark="?")))
