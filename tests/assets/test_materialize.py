@@ -10,7 +10,11 @@ import dagster as dg
 import pytest
 
 from llm_dag.assets.conf import Conf
-from llm_dag.assets.materialize import resolver
+from llm_dag.assets.materialize import located, resolver
+from llm_dag.config.compose import ConfigError
+from llm_dag.config.source import PythonDocs, Warc
+from llm_dag.store.canonical import requested
+from llm_dag.store.resolve import State
 from llm_dag.store.store import Store
 from tests.assets import toy
 
@@ -115,6 +119,48 @@ def test_the_dump_becomes_a_partition(instance: dg.DagsterInstance, store: str) 
     assert toy.run(instance, toy.conf(store), "pages", dump=DUMP).success
     assert instance.get_dynamic_partitions("dump") == [DUMP]
     assert Store(store).dump_source(DUMP)["kind"] == "python_docs"
+
+
+def test_a_dump_is_registered_with_paths_that_hold_in_every_folder(
+    instance: dg.DagsterInstance, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crawl = tmp_path / "crawl"
+    crawl.mkdir()
+    for name in ("a.warc", "b.warc"):
+        (crawl / name).write_text(name)
+    monkeypatch.chdir(tmp_path)
+    files = ["source=warc", "source.dump=d1", "source.files=[crawl/a.warc,crawl/*.warc]"]
+    conf = toy.conf(store, *files)
+    assert toy.run(instance, conf, "pages", dump="d1").success
+    assert Store(store).dump_source("d1")["files"] == [str(crawl / "a.warc"), str(crawl / "*.warc")]
+    first = resolver(conf.config(), toy.GRAPH)
+    asked = requested(first.node(toy.GRAPH["pages"], "d1"), "source")
+    recipe = first.resolve("pages", "d1").recipe
+    monkeypatch.chdir("/")
+    second = resolver(toy.conf(store, "source.dump=d2").config(), toy.GRAPH)
+    assert second.resolve("pages", "d1").state is State.FRESH
+    assert second.resolve("pages", "d1").recipe == recipe
+    assert requested(second.node(toy.GRAPH["pages"], "d1"), "source") == asked
+
+
+def test_urls_shipped_folders_and_nothing_stay_as_they_are() -> None:
+    for value in ("", "assets_data/canaries", "s3://crawls/*.warc.gz", "/here/[ab].warc"):
+        node = Warc("warc", "d", 1, [value])
+        assert located(node) == node
+    assert located(PythonDocs("python_docs", "d", 1, canaries="mine")).canaries == str(Path("mine").absolute())
+
+
+def test_an_error_of_the_configuration_needs_no_trace(
+    instance: dg.DagsterInstance, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*wanted: Any) -> None:
+        raise ConfigError("some.key=1: allowed is 2")
+
+    monkeypatch.setattr("llm_dag.assets.materialize.materialize", refuse)
+    result = toy.run(instance, toy.conf(store), "made")
+    (failed,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failed.user_failure_data is not None
+    assert failed.user_failure_data.description == "made: some.key=1: allowed is 2"
 
 
 class TestABlockingCheckThatFails:
