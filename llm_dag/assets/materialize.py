@@ -1,6 +1,5 @@
 """A step as a Dagster asset: resolves, materializes, and tells Dagster what was really used."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +9,7 @@ from llm_dag.assets.conf import Conf
 from llm_dag.assets.partitions import DUMP, dumps
 from llm_dag.assets.reporting import reporter
 from llm_dag.config.compose import Config, ConfigError
-from llm_dag.config.fields import PATH
-from llm_dag.config.places import SHIPPED, resolve, store_url
+from llm_dag.config.places import store_url
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.build import Outcome, materialize
 from llm_dag.store.canonical import config_values, digest, identity
@@ -28,25 +26,7 @@ SHOWN_REASONS = 12
 
 def resolver(config: Config, graph: Graph) -> Resolver:
     """The resolver of a configuration over the store that it names."""
-    identity = dataclasses.replace(config.identity, source=located(config.identity.source))
-    return Resolver(Store(store_url(config.compute.store)), graph, identity)
-
-
-def located(node: Any) -> Any:
-    """A node whose paths and globs say the same in every working folder. What is shipped, and a URL, stay as they are.
-
-    The store remembers the source of a dump so: another run reads it from wherever it is started, and must find there
-    what it asked for when it was about that dump itself.
-    """
-    found = {field.name: getattr(node, field.name) for field in dataclasses.fields(node) if field.metadata.get(PATH)}
-    placed = {
-        name: _placed(value) if isinstance(value, str) else list(map(_placed, value)) for name, value in found.items()
-    }
-    return dataclasses.replace(node, **placed)
-
-
-def _placed(path: str) -> str:
-    return path if not path or path.startswith(SHIPPED) or "://" in path else str(resolve(path))
+    return Resolver(Store(store_url(config.compute.store)), graph, config.identity)
 
 
 def to_asset(step: Step, graph: Graph, default: Config) -> dg.AssetsDefinition:
@@ -115,7 +95,7 @@ def _register(context: dg.AssetExecutionContext, store: Store, config: Config) -
     or read-only."""
     source = config.identity.source
     try:
-        store.register_dump(source.dump, config_values(located(source)))
+        store.register_dump(source.dump, config_values(source))
     except OSError as error:
         if explained := explain(error, store.files.url):
             raise explained from error

@@ -26,7 +26,7 @@ from llm_dag.config.compute import Compute
 from llm_dag.config.fields import Problem
 from llm_dag.config.places import shipped
 from llm_dag.config.root import Identity, Root
-from llm_dag.config.source import SOURCES, Source
+from llm_dag.config.source import SOURCES, Source, located
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -72,6 +72,7 @@ def compose(overrides: Sequence[str] = (), config_dir: Path | None = None) -> Co
     found = [*_problems(identity, ""), *_problems(compute, "compute.")]
     if found:
         raise ConfigError("\n".join(f"{one.key}={one.given}: allowed is {one.allowed}" for one in found))
+    identity.source = located(identity.source)
     return Config(identity, compute, tuple(overrides))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from omegaconf import MISSING
 
-from llm_dag.config.fields import Problem, at_least, one_of, path, paths
+from llm_dag.config.fields import PATH, Problem, at_least, one_of, path, paths
+from llm_dag.config.places import SHIPPED, resolve
 
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # what the store takes as a partition
 
@@ -51,6 +52,8 @@ class PythonDocs(Source):
         yield from super().problems()
         yield from one_of("kind", self.kind, ("python_docs",))
         yield from at_least("max_pages", self.max_pages, 0)
+        if blank := [name for name in self.distributions if not name.strip()]:
+            yield Problem("distributions", blank[0], "names of installed distributions")
 
     def measured(self) -> dict[str, Any]:
         """The versions of what is documented: an upgrade is another source under the same configuration."""
@@ -64,7 +67,7 @@ def _installed(name: str) -> str | None:
     """The version of an installed distribution; None where it is not installed, which the listing then refuses."""
     try:
         return version(name)
-    except PackageNotFoundError:
+    except (PackageNotFoundError, ValueError):  # ValueError: a name that no distribution can have
         return None
 
 
@@ -81,6 +84,24 @@ class Warc(Source):
             yield Problem(
                 "files", self.files, "at least one WARC file, folder or glob, e.g. source.files=[crawl/*.warc.gz]"
             )
+
+
+def located(source: Source) -> Source:
+    """The source with paths and globs that say the same in every working folder. What is shipped, and a URL, stay.
+
+    The store remembers the source of a dump: another run reads it from wherever it is started, and must find there what
+    the run that was about the dump asked for.
+    """
+
+    def placed(path: str) -> str:
+        return path if not path or path.startswith(SHIPPED) or "://" in path else str(resolve(path))
+
+    changed: dict[str, Any] = {}
+    for one in fields(source):
+        if one.metadata.get(PATH):
+            value = getattr(source, one.name)
+            changed[one.name] = placed(value) if isinstance(value, str) else [placed(path) for path in value]
+    return replace(source, **changed)
 
 
 SOURCES: dict[str, type[Source]] = {"python_docs": PythonDocs, "warc": Warc}

@@ -10,9 +10,9 @@ import dagster as dg
 import pytest
 
 from llm_dag.assets.conf import Conf
-from llm_dag.assets.materialize import located, resolver
+from llm_dag.assets.materialize import resolver
 from llm_dag.config.compose import ConfigError
-from llm_dag.config.source import PythonDocs, Warc
+from llm_dag.config.source import PythonDocs, Warc, located
 from llm_dag.store.canonical import requested
 from llm_dag.store.resolve import State
 from llm_dag.store.store import Store
