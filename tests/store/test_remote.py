@@ -18,7 +18,7 @@ from llm_dag.store.leases import this_process
 from llm_dag.store.resolve import State
 from llm_dag.store.verify import verify
 
-from .example import PAGES, House, Log, Root, Source
+from .example import PAGES, House, Judged, Log, Root, Source
 
 
 @pytest.fixture(params=["memory", "s3"])
@@ -190,8 +190,9 @@ def test_held_acceptances_and_dumps_are_kept_there_too(house: House) -> None:
     request = house.resolver().resolve("vocabulary").request
     again = House(house.url, house.log)
     assert again.store.holder_of("vocabulary", request) == made["vocabulary"].artifact.recipe
-    again.store.accept(made["judged"].artifact, "kept_some", "a test", "Ada")
-    assert again.store.acceptances(made["judged"].artifact)["kept_some"]["who"] == "Ada"
+    failed = house.make_all("judged", root=Root(judged=Judged(min_words=9)))["judged"].artifact
+    again.store.accept(failed, "kept_some", "a test", "Ada")
+    assert again.store.acceptances(failed)["kept_some"]["who"] == "Ada"
     again.store.register_dump("d1", {"dump": "d1", "pages": {}})
     assert again.store.dump_source("d1") == {"dump": "d1", "pages": {}}
     assert isinstance(open_files(house.url), RemoteFiles)
