@@ -22,6 +22,7 @@ import yaml
 
 from llm_dag.config.places import resolve
 from llm_dag.curation.addresses import Address, address, host_name
+from llm_dag.curation.text_files import read_utf8
 from llm_dag.ledger import write_table
 from llm_dag.store.errors import StoreError
 from llm_dag.store.work import Work
@@ -134,15 +135,7 @@ def _yaml(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _text(path: Path) -> str:
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise RuleError(
-            f"{path}, line {line}: found the byte 0x{content[error.start]:02x}, which is not UTF-8; "
-            "rules are UTF-8 text"
-        ) from None
+    text = read_utf8(path, "rules are", RuleError)
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     if found := _CONTROL.search(text):
         line = text.count("\n", 0, found.start()) + 1

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from llm_dag.config.places import resolve
 from llm_dag.curation.addresses import host_name
+from llm_dag.curation.text_files import read_utf8
 from llm_dag.store.canonical import named_files
 from llm_dag.store.errors import StoreError
 
@@ -124,15 +125,7 @@ def own(files: Sequence[str]) -> OwnLists:
 
 
 def _lines(path: Path, key: str) -> list[str]:
-    content = path.read_bytes()
-    try:
-        return content.decode("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ListError(
-            f"{key}: {path}, line {line}: found the byte 0x{content[error.start]:02x}, which is not UTF-8; "
-            "a block list is UTF-8 text"
-        ) from None
+    return read_utf8(path, "a block list is", lambda message: ListError(f"{key}: {message}")).splitlines()
 
 
 def _entries(lines: Iterable[str]) -> Iterable[tuple[int, str]]:

@@ -40,7 +40,7 @@ def build(work: Work) -> None:
     told = json.dumps(dataclasses.asdict(reported), indent=1, sort_keys=True, ensure_ascii=False)
     work.data("report_card.json").write_text(told + "\n", encoding="utf-8")
     roots = [artifact for name in sorted(work.input_artifacts) for artifact in work.inputs(name)]
-    html = render(config, work.input("evaluations"), work.input("base_model"), work.input("sft_model"), roots)
+    html = render(config, reported, work.input("base_model"), work.input("sft_model"), roots)
     work.record("report_card.html").write_text(html, encoding="utf-8")
     work.metrics["page_bytes"] = len(html.encode("utf-8"))
 
@@ -52,6 +52,7 @@ class Facts:
     title: str
     funnel: list[funnel.Stage]
     scores: list[Score]
+    kinds: list[dict[str, Any]]  # of held-out questions: how many, and the measures of both models
     answers: list[dict[str, Any]]  # rows of evaluations, the first of each label
     dreams: list[dict[str, Any]]
 
@@ -63,19 +64,16 @@ def facts(config: Report, evaluations: Artifact, base_model: Artifact) -> Facts:
         title=config.title,
         funnel=funnel.funnel(lineage.trace([base_model])),
         scores=list(read_scores(evaluations.path("scores.parquet")).values()),
+        kinds=scores.by_kind(answers),
         answers=[row for label in LABELS for row in _first(answers, label, config.samples)],
         dreams=read_rows(evaluations.path("dreams.parquet"))[: config.samples],
     )
 
 
-def render(
-    config: Report, evaluations: Artifact, base_model: Artifact, sft_model: Artifact, roots: list[Artifact]
-) -> str:
+def render(config: Report, reported: Facts, base_model: Artifact, sft_model: Artifact, roots: list[Artifact]) -> str:
     """The page as HTML."""
-    reported = facts(config, evaluations, base_model)
     nodes, stages = lineage.trace(roots), reported.funnel
     found = {(one.metric, one.model): one for one in reported.scores}
-    answers = read_rows(evaluations.path("answers.parquet"))
     context = {
         "title": reported.title,
         "sentence": headline.sentence(nodes, stages, found),
@@ -87,7 +85,7 @@ def render(
         "whole": found.get(("heldout_all_bits_per_byte", "base")),
         "comparisons": scores.comparisons(found),
         "taught": found.get(("taught_overlap", "sft")),
-        "kinds": scores.by_kind(answers),
+        "kinds": reported.kinds,
         "answers": reported.answers,
         "dreams": reported.dreams,
         "nodes": nodes,

@@ -92,31 +92,33 @@ def page(ui: str) -> Iterator[Any]:
             browser.close()
 
 
-def wait_for_text(page: Any, text: str) -> None:
-    page.get_by_text(text, exact=True).first.wait_for(timeout=PATIENCE)
+def expect_text(page: Any, text: str) -> None:
+    from playwright.sync_api import expect
+
+    expect(page.get_by_text(text, exact=True).first).to_be_visible(timeout=PATIENCE)
 
 
 def test_the_lineage_shows_every_group(ui: str, page: Any) -> None:
     page.goto(f"{ui}/asset-groups", wait_until="domcontentloaded")
     for group in sorted({step.group for step in GRAPH.values()}):
-        wait_for_text(page, group)
+        expect_text(page, group)
 
 
 @pytest.mark.parametrize("group", sorted({step.group for step in GRAPH.values()}))
 def test_a_group_shows_its_assets(ui: str, page: Any, group: str) -> None:
     page.goto(f"{ui}/locations/llm_dag/asset-groups/{group}/lineage", wait_until="domcontentloaded")
     for name in [name for name, step in GRAPH.items() if step.group == group]:
-        wait_for_text(page, name)
+        expect_text(page, name)
 
 
 def test_an_asset_shows_what_it_is(ui: str, page: Any) -> None:
     page.goto(f"{ui}/assets/pii_redacted?view=overview", wait_until="domcontentloaded")
-    wait_for_text(page, GRAPH["pii_redacted"].description)
+    expect_text(page, GRAPH["pii_redacted"].description)
     page.goto(f"{ui}/assets/pii_redacted?view=checks", wait_until="domcontentloaded")
-    wait_for_text(page, "canaries_met_their_fate")
+    expect_text(page, "canaries_met_their_fate")
 
 
 def test_the_jobs_are_listed(ui: str, page: Any) -> None:
     page.goto(f"{ui}/jobs", wait_until="domcontentloaded")
     for job in ("assistant", "refresh_data", "pretrain"):
-        wait_for_text(page, job)
+        expect_text(page, job)

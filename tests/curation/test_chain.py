@@ -25,14 +25,7 @@ from tests.curation.test_language import GERMAN
 NOUNS = "library bridge garden engine market harbour museum kitchen forest station theatre orchard window letter"
 VERBS = "crossed painted remembered described measured carried followed answered repaired visited opened studied"
 MANNERS = "slowly carefully twice quietly again gladly often yesterday seldom together early without delay"
-STEPS = (
-    "language_filtered",
-    "gopher_filtered",
-    "minhash_deduped",
-    "c4_filtered",
-    "custom_filtered",
-    "pii_redacted",
-)
+STEPS = CURATION[3:]  # behind extraction
 
 
 def page(number: int) -> str:

@@ -126,9 +126,8 @@ def world(shelf: Any) -> dict[str, Artifact]:
 
 def rendered(world: dict[str, Artifact], **changes: Any) -> str:
     config = Report(**{**vars(REPORT), **changes})
-    return report_card.render(
-        config, world["evaluations"], world["base_model"], world["sft_model"], list(world.values())
-    )
+    reported = report_card.facts(config, world["evaluations"], world["base_model"])
+    return report_card.render(config, reported, world["base_model"], world["sft_model"], list(world.values()))
 
 
 def test_hostile_text_is_shown_and_does_not_act(world: dict[str, Artifact]) -> None:
@@ -204,7 +203,8 @@ def test_what_is_missing_is_called_missing(shelf: Any) -> None:
         "dreams.parquet": DREAMS.empty_table(),
     }
     evaluations = shelf.put("evaluations", empty, (base, sft))
-    html = report_card.render(REPORT, evaluations, base, sft, [evaluations])
+    reported = report_card.facts(REPORT, evaluations, base)
+    html = report_card.render(REPORT, reported, base, sft, [evaluations])
     text = Page(html).text
     for said in (
         "No step recorded how many documents it kept.",
