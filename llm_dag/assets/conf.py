@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from llm_dag.assets import pools
+from llm_dag.assets.reporting import say
 from llm_dag.config.compose import Config, ConfigError, compose, scales
 
 Scale = enum.Enum("Scale", {name: name for name in scales()})  # type: ignore[misc]
@@ -31,5 +32,8 @@ class Conf(dg.ConfigurableResource):  # type: ignore[type-arg]
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         self.config()  # an override that makes no sense stops the run before its first step
         if context.instance is not None and context.run is not None:
-            for run_id in pools.free(context.instance, context.run.run_id):
-                dg.get_dagster_logger().info(f"run {run_id} was killed; its place on the accelerator is free again")
+            own = context.run.run_id
+            for run_id in pools.free(context.instance, own):
+                say(f"run {run_id} was killed; its place on the accelerator is free again")
+            for run_id in pools.holders(context.instance, own):
+                say(f"run {run_id} is on the accelerator; a step of this run that wants it waits for that run")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._utils.concurrency import ConcurrencyKeyInfo
 
 from llm_dag.store.leases import process_start
 
@@ -23,10 +24,9 @@ SLACK_SECONDS = 2.0  # between the kernel's clock and the one of the event log
 def free(instance: dg.DagsterInstance, own: str) -> list[str]:
     """Free the slots of runs that are gone, but for the run `own`; the ids of these runs."""
     storage = instance.event_log_storage
-    if not isinstance(instance.run_storage, SqliteRunStorage) or not storage.supports_global_concurrency_limits:
+    if not isinstance(instance.run_storage, SqliteRunStorage):
         return []
-    infos = [storage.get_concurrency_info(key) for key in storage.get_concurrency_keys()]
-    holding = {run_id for info in infos for run_id in (*info.active_run_ids, *info.pending_run_ids)}
+    holding = {run_id for info in _slots(instance) for run_id in (*info.active_run_ids, *info.pending_run_ids)}
     gone = sorted(run_id for run_id in holding - {own} if _is_gone(instance, run_id))
     for run_id in gone:
         storage.free_concurrency_slots_for_run(run_id)
@@ -34,6 +34,18 @@ def free(instance: dg.DagsterInstance, own: str) -> list[str]:
         if run is not None and not run.is_finished:
             instance.report_run_failed(run, "The process of this run is gone: it was killed, or the machine restarted.")
     return gone
+
+
+def holders(instance: dg.DagsterInstance, own: str) -> list[str]:
+    """The other runs that hold a slot now: a step that wants the accelerator waits until they have left it."""
+    return sorted({run_id for info in _slots(instance) for run_id in info.active_run_ids} - {own})
+
+
+def _slots(instance: dg.DagsterInstance) -> list[ConcurrencyKeyInfo]:
+    storage = instance.event_log_storage
+    if not storage.supports_global_concurrency_limits:
+        return []
+    return [storage.get_concurrency_info(key) for key in storage.get_concurrency_keys()]
 
 
 def _is_gone(instance: dg.DagsterInstance, run_id: str) -> bool:

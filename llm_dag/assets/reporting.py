@@ -35,6 +35,13 @@ def reporter(context: dg.AssetExecutionContext, partition: str | None, every: fl
     return Reporter(sink, every)
 
 
+def say(text: str) -> None:
+    """A word about the whole run: to Dagster's log, and to the terminal of `llm-dag run`."""
+    dg.get_dagster_logger().info(text)
+    if FILE in os.environ:
+        _append(Path(os.environ[FILE]), "run", Report("run", text=text))
+
+
 def line(report: Report) -> str:
     """A state of a task as a line: `base_model 120/400 steps, 2.1 steps/s, 2 min left, loss 3.21`."""
     return f"{report.task} {', '.join(state(report))}"

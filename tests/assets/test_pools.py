@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
 
-from llm_dag.assets import pools
+from llm_dag.assets import pools, reporting
 from tests.assets import toy
 
 POOL = "accelerator"
@@ -61,6 +62,21 @@ def test_a_run_that_lives_keeps_it(instance: dg.DagsterInstance) -> None:
     run_id = holder(instance, os.getpid())
     assert pools.free(instance, "own") == []
     assert claimed(instance) == {run_id}
+
+
+def test_a_run_says_for_whom_it_waits(
+    instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = holder(instance, os.getpid())
+    assert pools.holders(instance, "own") == [run_id]
+    assert pools.holders(instance, run_id) == []
+    told = tmp_path / "progress.jsonl"
+    monkeypatch.setenv(reporting.FILE, str(told))
+    assert toy.run(instance, toy.conf(str(tmp_path / "store")), "pages", dump="python-docs").success
+    said = [json.loads(line) for line in told.read_text().splitlines()]
+    assert [one["text"] for one in said if run_id in one["text"]] == [
+        f"run {run_id} is on the accelerator; a step of this run that wants it waits for that run"
+    ]
 
 
 def test_a_run_never_frees_itself(instance: dg.DagsterInstance) -> None:
