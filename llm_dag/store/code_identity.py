@@ -74,6 +74,13 @@ def edited_since(step: Callable[..., Any], identity: CodeIdentity, started: floa
     return sorted(name for name, file in files.items() if file and _changed(Path(file)) > started + LOADING_SECONDS)
 
 
+def edited_modules(started: float) -> list[str]:
+    """Modules of the package that this process has loaded and whose files are newer than `started` (Unix time)."""
+    loaded = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    files = {name: file for name, file in loaded.items() if file and name.split(".")[0] == PACKAGE}
+    return sorted(name for name, file in files.items() if _changed(Path(file)) > started + LOADING_SECONDS)
+
+
 def _changed(path: Path) -> float:
     """When a file got its bytes: a file that was moved here with an old date counts as new."""
     status = path.stat()

@@ -29,5 +29,9 @@ class LeaseLost(StoreError):
     """Another process has taken over this recipe."""
 
 
+class WorkerDied(StoreError):
+    """The worker process that made a shard died, and so did the one that tried it again."""
+
+
 class Corrupt(StoreError):
     """A file is not what its manifest says."""
