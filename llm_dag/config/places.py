@@ -30,8 +30,13 @@ def store_url(value: str) -> str:
     return value if "://" in value else str(project() / Path(value).expanduser())
 
 
+def is_url(value: str) -> bool:
+    """Whether a path of the configuration lies elsewhere (`https://…`, `s3://…`); `file://…` is a local path."""
+    return "://" in value and not value.startswith("file://")
+
+
 def resolve(value: str) -> Path:
     """A path of the configuration: `assets_data/…` is the shipped folder, others are relative to the working folder."""
     if value.startswith(SHIPPED):
         return shipped("assets_data") / value.removeprefix(SHIPPED)
-    return Path(value).expanduser().absolute()
+    return Path(value.removeprefix("file://")).expanduser().absolute()

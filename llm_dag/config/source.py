@@ -1,4 +1,4 @@
-"""Where pages come from: a crawl on disk, or the documentation inside the running Python."""
+"""Where pages come from: a crawl, a data set of ready text, or the documentation inside the running Python."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 from omegaconf import MISSING
 
 from llm_dag.config.fields import PATH, Problem, at_least, one_of, path, paths
-from llm_dag.config.places import SHIPPED, resolve
+from llm_dag.config.places import SHIPPED, is_url, resolve
 
+_CRAWL = re.compile(r"CC-[A-Z]+(?:[-/]\d+)+")  # CC-MAIN-2024-22, CC-NEWS/2024/05
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # what the store takes as a partition
 
 
@@ -21,7 +22,7 @@ _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # what the store takes as a
 class Source:
     """What every source has."""
 
-    kind: str = MISSING  # the option's own name: python_docs, warc
+    kind: str = MISSING  # the option's own name: python_docs, warc, common_crawl, parquet, jsonl
     dump: str = MISSING  # the dump's name: the partition of everything made from this crawl
     shard_documents: int = MISSING  # pages in a shard: the unit of incremental work
 
@@ -73,9 +74,9 @@ def _installed(name: str) -> str | None:
 
 @dataclass
 class Warc(Source):
-    """WARC files on disk, plain or gzipped record by record."""
+    """WARC files on disk or at URLs, plain or gzipped record by record."""
 
-    files: list[str] = paths()  # files, folders or globs, read in this order
+    files: list[str] = paths(urls=True)  # files, folders or globs, local or URLs, read in this order
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
@@ -86,6 +87,63 @@ class Warc(Source):
             )
 
 
+@dataclass
+class Rows(Source):
+    """A data set whose text is ready, one document a row. A column inside another is named with a dot: metadata.url."""
+
+    files: list[str] = paths()  # files, folders or globs, read in this order
+    text: str = MISSING  # column of the text
+    id: str = MISSING  # column of the row's own id; empty: rows are told apart by URL and text
+    url: str = MISSING  # column of the URL; empty: rows get one below https://rows.invalid/, for rules to name them
+    date: str = MISSING  # column of the day of the crawl; empty: none
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        if not self.files:
+            yield Problem("files", self.files, "at least one file, folder or glob, e.g. source.files=[rows/*.parquet]")
+        if not self.text.strip():
+            yield Problem("text", self.text, "the name of the column that holds the text")
+
+
+@dataclass
+class Parquet(Rows):
+    """Parquet files, as FineWeb is published."""
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        yield from one_of("kind", self.kind, ("parquet",))
+
+
+@dataclass
+class Jsonl(Rows):
+    """Files of JSON lines, plain, gzipped or compressed with zstd."""
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        yield from one_of("kind", self.kind, ("jsonl",))
+
+
+@dataclass
+class CommonCrawl(Source):
+    """WARC files of one of Common Crawl's crawls, in the order of its own listing.
+
+    A crawl that was published does not change, so nothing is measured: its name and the range say which files are
+    meant. Where they are read from is `compute.common_crawl`.
+    """
+
+    crawl: str = MISSING  # the crawl's name, CC-MAIN-2024-22
+    first_file: int = MISSING  # the first file of the range, counted from 0 in the crawl's listing
+    max_files: int = MISSING  # at most so many files from there on; 0: all
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        yield from one_of("kind", self.kind, ("common_crawl",))
+        if not _CRAWL.fullmatch(self.crawl):
+            yield Problem("crawl", self.crawl, "the name of a crawl of Common Crawl, such as CC-MAIN-2024-22")
+        yield from at_least("first_file", self.first_file, 0)
+        yield from at_least("max_files", self.max_files, 0)
+
+
 def located(source: Source) -> Source:
     """The source with paths and globs that say the same in every working folder. What is shipped, and a URL, stay.
 
@@ -94,7 +152,7 @@ def located(source: Source) -> Source:
     """
 
     def placed(path: str) -> str:
-        return path if not path or path.startswith(SHIPPED) or "://" in path else str(resolve(path))
+        return path if not path or path.startswith(SHIPPED) or is_url(path) else str(resolve(path))
 
     changed: dict[str, Any] = {}
     for one in fields(source):
@@ -104,7 +162,13 @@ def located(source: Source) -> Source:
     return replace(source, **changed)
 
 
-SOURCES: dict[str, type[Source]] = {"python_docs": PythonDocs, "warc": Warc}
+SOURCES: dict[str, type[Source]] = {
+    "python_docs": PythonDocs,
+    "warc": Warc,
+    "common_crawl": CommonCrawl,
+    "parquet": Parquet,
+    "jsonl": Jsonl,
+}
 
 
 def source_from(values: dict[str, Any]) -> Source:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 import unicodedata
 from collections.abc import Callable
 from urllib.parse import unquote
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from llm_dag import ledger
-from llm_dag.curation import warc
+from llm_dag.curation import stored, warc
 from llm_dag.curation.takedowns import Rule, committed
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.checks import CheckResult
@@ -51,13 +50,11 @@ def records_found_again(artifact: Artifact) -> CheckResult:
         rows = pq.read_table(artifact.path(f"pages/{name}.parquet"), partitioning=None)
         picked = [index for index in range(len(rows)) if (number + index) % step == 0]
         number += len(rows)
-        for row in rows.take(picked).to_pylist():
-            capture = warc.fetch(artifact.path(row["warc"]), row["offset"], row["length"])
-            sha1 = hashlib.sha1(capture.payload, usedforsecurity=False).digest()
+        for row, payload, _ in stored.payloads(artifact, rows.take(pa.array(picked, pa.int64())).to_pylist()):
             found += 1
-            if f"sha1:{base64.b32encode(sha1).decode()}" != row["payload_digest"]:
+            if warc.payload_digest(payload) != row["payload_digest"]:
                 wrong += 1
-                first = first or f"; first: {row['warc']} at byte {row['offset']}"
+                first = first or f"; first: {row['warc']}, {row['kind']} at {row['offset']}"
     message = f"{found - wrong} of {found} sampled records have the payload that was indexed{first}"
     return CheckResult(not wrong, message, {"records_sampled": found, "records_wrong": wrong})
 

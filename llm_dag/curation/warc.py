@@ -11,7 +11,9 @@ Source: the WARC 1.1 specification (ISO 28500:2017), annex D for the gzip member
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import io
 import mmap
 import re
@@ -22,14 +24,18 @@ from pathlib import Path
 
 from fastwarc import ArchiveIterator, WarcRecord
 
+from llm_dag.curation.warc_digests import judged
 from llm_dag.store.errors import StoreError
 
 MAX_RECORD = 64 << 20  # bytes of one record; Common Crawl cuts pages at 1 to 5 MiB
 MAX_HEADER = 64 << 10
+MAX_ROBOTS = 8 << 10  # characters of X-Robots-Tag that are kept; servers send some dozens
+MOST = MAX_RECORD + (1 << 20)  # bytes of a file that are read for one record; a longer one is damaged or too large
 STEP = 1 << 20  # bytes read at a time
+BEHIND = 32 << 20  # bytes of a file that stay mapped behind the reader; a multiple of the system's page
 GZIP_MAGIC = b"\x1f\x8b\x08"
 PAGES = ("response", "resource", "revisit")
-_LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(.*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_LENGTH = re.compile(rb"^content-length[ \t]*+:(.*)$", re.IGNORECASE | re.MULTILINE)
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _NEXT_PLAIN = re.compile(rb"(?<=\n)WARC/\d\.\d\r?\n")
 _AFTER_BLOCK = re.compile(rb"(?:\r?\n){2}|[\r\n]*(?:WARC/|\Z)")  # what stands behind a block that is as long as it says
@@ -41,13 +47,14 @@ class WarcError(StoreError):
 
 @dataclass(frozen=True)
 class Capture:
-    """One record, or one damaged place.
+    """One record, or one damaged place; of a data set one row (`kind` is `row` or `line`, the payload is its text).
 
     `problem` is empty for a whole record; else a reason (`corrupt_gzip`; `clipped`: less is there than its
     Content-Length says; `corrupt_record`: its header is damaged, or more is there than it says; `corrupt_http`;
-    `record_too_large`), and the other fields hold what could still be read. `payload` is the record's body as stored,
-    after the HTTP headers and before any decoding; `encodings` names the codings to undo, the outermost first
-    (`chunked, gzip`).
+    `record_too_large`; `wrong_digest`: its bytes are not those that it states a digest of), and the other fields hold
+    what could still be read. `payload` is the record's body as stored, after the HTTP headers and before any decoding;
+    `encodings` names the codings to undo, the outermost first (`chunked, gzip`). `digests` says what came of comparing
+    a stated digest: `same`, `other`, or "" where none is stated.
     """
 
     offset: int
@@ -61,31 +68,49 @@ class Capture:
     charset: str = ""
     encodings: str = ""
     truncated: str = ""
+    robots: str = ""  # the X-Robots-Tag headers, one a line
+    line: int | None = None  # of a file of JSON lines, from 1
+    field: str = ""  # the column that holds the text of a row
     payload: bytes = b""
     problem: str = ""
+    digests: str = ""
 
 
-def captures(path: Path) -> Iterator[Capture]:
-    """Every record of a file in file order, requests and metadata too.
+def captures(path: Path, called: str = "") -> Iterator[Capture]:
+    """Every record of a file in file order, requests and metadata too; messages name the file as it is `called`.
 
     Raises:
         WarcError: the file is not a WARC.
     """
     if path.stat().st_size == 0:
         return
+    name = called or str(path)
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        form = _form(view, path)
+        form, behind = _form(view, name), 0
         for piece in _members(view) if form == "gzip" else _plain_records(view):
-            yield _capture(piece, path)
+            yield _capture(piece, name, verify=True)
+            if piece.offset - behind > BEHIND:  # what was read would count as this process's memory
+                view.madvise(mmap.MADV_DONTNEED, behind, BEHIND)
+                behind += BEHIND
 
 
 def fetch(path: Path, offset: int, length: int) -> Capture:
     """The record at a place, read with one seek. What is there now may be damaged: see `problem`."""
     with path.open("rb") as stream:
         stream.seek(offset)
-        content = stream.read(length)
+        return parsed(stream.read(min(length, MOST)), str(path), offset)
+
+
+def parsed(content: bytes, name: str, offset: int) -> Capture:
+    """The record whose bytes stand at `offset` of the file `name`; its digests are not compared again."""
     piece = _member(content, 0) if content.startswith(GZIP_MAGIC) else _Piece(0, len(content), content)
-    return replace(_capture(piece, path), offset=offset)
+    return replace(_capture(piece, name), offset=offset)
+
+
+def payload_digest(payload: bytes) -> str:
+    """The sha1 of a payload in WARC's notation."""
+    sha1 = hashlib.sha1(payload, usedforsecurity=False).digest()
+    return f"sha1:{base64.b32encode(sha1).decode()}"
 
 
 @dataclass(frozen=True)
@@ -98,7 +123,7 @@ class _Piece:
     problem: str = ""
 
 
-def _form(view: mmap.mmap, path: Path) -> str:
+def _form(view: mmap.mmap, name: str) -> str:
     """`gzip` or `plain`. Raises WarcError for anything else, with what it looks like."""
     head = view[:4096]
     form = "gzip" if head.startswith(GZIP_MAGIC[:2]) else "plain"
@@ -107,15 +132,15 @@ def _form(view: mmap.mmap, path: Path) -> str:
             head = zlib.decompressobj(wbits=31).decompress(head, 256)
     if head.startswith(b"filedesc:"):
         raise WarcError(
-            f"{path}: an ARC file (starts with 'filedesc:'); WARC is wanted: convert it, e.g. with warcio recompress"
+            f"{name}: an ARC file (starts with 'filedesc:'); WARC is wanted: convert it, e.g. with warcio recompress"
         )
     if head.startswith(b"\x28\xb5\x2f\xfd"):
-        raise WarcError(f"{path}: a zstd file; a WARC that is plain or gzipped record by record is wanted")
+        raise WarcError(f"{name}: a zstd file; a WARC that is plain or gzipped record by record is wanted")
     if head.startswith(b"WARC/"):
         return form
     if (_next_plain(view, 0) if form == "plain" else _next_member(view, 0)) == len(view):
         raise WarcError(
-            f"{path}: starts with {head[:24]!r} and holds no WARC record; a WARC that is plain or gzipped is wanted"
+            f"{name}: starts with {head[:24]!r} and holds no WARC record; a WARC that is plain or gzipped is wanted"
         )
     return form
 
@@ -197,7 +222,7 @@ def _plain_records(view: mmap.mmap) -> Iterator[_Piece]:
 
 def _stated_length(header: bytes) -> int | None:
     """The Content-Length of a WARC header. None if it has none, several that differ, or one that is no whole number."""
-    stated = set(_LENGTH.findall(header))
+    stated = {value.strip(b" \t\r") for value in _LENGTH.findall(header)}
     digits = stated.pop() if len(stated) == 1 else b""
     return int(digits) if re.fullmatch(rb"[0-9]{1,4000}", digits) else None
 
@@ -207,7 +232,7 @@ def _next_plain(view: mmap.mmap, start: int) -> int:
     return found.start() if found else len(view)
 
 
-def _capture(piece: _Piece, path: Path) -> Capture:
+def _capture(piece: _Piece, name: str, verify: bool = False) -> Capture:
     """A piece as a record. What fastwarc cannot parse is a damaged record."""
     place = Capture(piece.offset, piece.length, problem=piece.problem)
     record = None
@@ -236,12 +261,16 @@ def _capture(piece: _Piece, path: Path) -> Capture:
     following = content[block + length :].lstrip(b"\r\n")
     if following.startswith(b"WARC/"):
         raise WarcError(
-            f"{path}: the gzip member at byte {piece.offset} holds more than one record; a WARC gzipped record by "
+            f"{name}: the gzip member at byte {piece.offset} holds more than one record; a WARC gzipped record by "
             "record is wanted: rewrite it, e.g. with `warcio recompress`"
         )
     if following or length != record.content_length:  # bytes that belong to no block
         return replace(capture, problem="corrupt_record")
-    return _with_payload(capture, record)
+    found = _with_payload(capture, record)
+    if not verify or found.problem or found.kind not in PAGES:
+        return found
+    digests = judged(record, found.kind, found.encodings, memoryview(content)[block : block + length], found.payload)
+    return replace(found, digests=digests, problem="wrong_digest" if digests == "other" else "")
 
 
 def _with_crlf(content: bytes) -> bytes:
@@ -274,6 +303,7 @@ def _with_payload(capture: Capture, record: WarcRecord) -> Capture:
         )
         stated = (headers.get_bytes(b"Content-Type") or b"").decode("latin-1").lower()
         content_type, _, rest = stated.partition(";")
+        robots = "\n".join(value.decode("latin-1").strip() for value in headers.get_bytes_multiple(b"X-Robots-Tag"))
         charset = re.search(r"charset=[\"']?([\w.:-]+)", rest)
         return replace(
             capture,
@@ -281,6 +311,7 @@ def _with_payload(capture: Capture, record: WarcRecord) -> Capture:
             content_type=content_type.strip(),
             charset=charset[1] if charset else "",
             encodings=encodings,
+            robots=robots[:MAX_ROBOTS],
             payload=record.reader.read(),
         )
     except (ValueError, OSError, RuntimeError) as error:

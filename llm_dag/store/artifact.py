@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from llm_dag.config.places import is_url
 from llm_dag.store.canonical import digest
 from llm_dag.store.errors import Corrupt, StoreError
 from llm_dag.store.files import Files, fetched
 from llm_dag.store.manifest import Entry, InputRef, Manifest
+from llm_dag.store.remote import Remote
 
 DATA = "data/"
 WHOLE = "_"  # the folder of the one partition of an unpartitioned asset
@@ -38,6 +40,10 @@ class Artifact:
 
     def __repr__(self) -> str:
         return f"Artifact({self.place})"
+
+    def __reduce__(self) -> tuple[type[Artifact], tuple[Files, Manifest, Callable[[InputRef], Artifact]]]:
+        """What a worker process gets: the files of the artifact, not what it was made from."""
+        return Artifact, (self._files, self.manifest, _not_sent)
 
     @property
     def asset(self) -> str:
@@ -112,6 +118,16 @@ class Artifact:
             raise Corrupt(f"{self.location}/{entry.path} is gone ({path}); run `llm-dag verify`")
         return path
 
+    def elsewhere(self, name: str) -> str:
+        """The URL of a file of `data/` that was referenced where it lies on the network; "" for any other file."""
+        url = self.entry(name).url
+        return url if is_url(url) else ""
+
+    @property
+    def workspace(self) -> Path:
+        """A local folder for caches, beside the store."""
+        return self._files.workspace
+
     def folder(self, prefix: str = "") -> Path:
         """The local folder that holds the files under `prefix`, for readers that want a folder (a tokenizer, a model).
 
@@ -133,16 +149,24 @@ class Artifact:
         return [self._open(reference) for reference in self.manifest.inputs.get(name, ())]
 
     def ancestor(self, asset: str) -> Artifact:
-        """The nearest artifact of `asset` that this one was made from. Raises StoreError if there is none."""
+        """The nearest artifact of `asset`, of the same dump, that this one was made from.
+
+        Raises StoreError if there is none.
+        """
         level, seen = [self], {self.place}
         while level:
-            above = [self._open(ref) for one in level for refs in one.manifest.inputs.values() for ref in refs]
+            refs = [ref for one in level for refs in one.manifest.inputs.values() for ref in refs]
+            above = [self._open(ref) for ref in refs if ref.partition in (None, self.partition) or not self.partition]
             for one in above:
                 if one.asset == asset:
                     return one
             level = list({one.place: one for one in above if one.place not in seen}.values())
             seen |= {one.place for one in level}
         raise StoreError(f"{self.place} was not made from any {asset}")
+
+
+def _not_sent(reference: InputRef) -> Artifact:
+    raise StoreError(f"{reference.asset} {reference.recipe} is opened by a worker process, which got no ancestors")
 
 
 def _linked(paths: Mapping[str, Path], folder: Path) -> Path:
@@ -173,7 +197,10 @@ def locate(files: Files, where: str, entry: Entry) -> Path:
         return files.local(entry.url, entry.digest)
     if entry.url.startswith("file://"):
         return Path(entry.url.removeprefix("file://"))
-    import fsspec
+    remote = Remote()
 
-    filesystem, path = fsspec.core.url_to_fs(entry.url)
-    return fetched(filesystem, path, entry.digest, files.workspace / "cache")
+    def get(target: Path) -> None:
+        with target.open("wb") as stream:
+            stream.writelines(remote.read(entry.url, remote.state(entry.url)))
+
+    return fetched(get, entry.url.partition("?")[0], entry.digest, files.workspace / "cache")

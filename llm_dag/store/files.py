@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from llm_dag.store.canonical import BLOCK, file_digest
 from llm_dag.store.errors import Corrupt, StoreError
 
 MANIFEST = "manifest.json"
+S3_WANTS = "wanted: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or FSSPEC_S3_ANON=true for public files"
 
 
 class Files(Protocol):
@@ -187,7 +189,8 @@ class RemoteFiles:
         return sorted(name for name in names if name and name[0] != ".")
 
     def local(self, name: str, digest: str) -> Path:
-        return fetched(self._fs, self._at(name), digest, self.workspace / "cache")
+        path = self._at(name)
+        return fetched(lambda target: self._fs.get_file(path, str(target)), path, digest, self.workspace / "cache")
 
     def hashed(self, name: str) -> str:
         """The digest of a file's bytes as they are now, not as they are cached."""
@@ -212,7 +215,7 @@ class RemoteFiles:
         return published
 
 
-def fetched(filesystem: Any, path: str, digest: str, cache: Path) -> Path:
+def fetched(get: Callable[[Path], None], path: str, digest: str, cache: Path) -> Path:
     """A local copy of a remote file, kept under its digest and name. Raises Corrupt if the bytes are others."""
     target = cache / digest / path.rsplit("/", 1)[-1]
     if target.exists():
@@ -220,7 +223,7 @@ def fetched(filesystem: Any, path: str, digest: str, cache: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{uuid.uuid4().hex}")
     try:
-        filesystem.get_file(path, str(partial))
+        get(partial)
         found = file_digest(partial)
         if found != digest:
             raise Corrupt(f"{path}: its manifest says sha256 {digest}, its bytes have {found}")
@@ -239,16 +242,23 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def explain(error: OSError, store: str) -> StoreError | None:
-    """What a full disk or a read-only store means to a person; None if the error is of another kind.
+def explain(error: Exception, place: str) -> StoreError | None:
+    """What a full disk, a read-only store or missing credentials mean to a person; None for an error of another kind.
 
-    An error of a write names no file, only one of opening does; the store's own place stands in.
+    An error of a write names no file, only one of opening does; `place`, a store or a URL, stands in.
     """
-    place = error.filename or store
+    if any(kind.__module__.startswith(("botocore.", "aiobotocore.")) for kind in type(error).__mro__):
+        told = " ".join(str(error).split())  # of S3: no credentials, no such profile, an endpoint out of reach
+        return StoreError(f"{place}: S3 cannot be used ({told}); {S3_WANTS}")
+    if not isinstance(error, OSError):
+        return None
+    place = error.filename or place
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
         return StoreError(f"the disk that holds {place} is full; free some space or set compute.store, then run again")
     if error.errno == errno.EROFS:
         return StoreError(f"{place} is on a read-only file system; set compute.store to a folder that can be written")
     if error.errno in (errno.EACCES, errno.EPERM):
+        if "://" in place:
+            return StoreError(f"{place}: access is refused ({error}); {S3_WANTS}")
         return StoreError(f"no permission to write {place}; set compute.store to a folder that can be written")
     return None
