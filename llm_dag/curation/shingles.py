@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.uint64]
 
 WORD = re.compile(r"[^\W_]+")
+NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 REMEMBERED = 1_000_000  # words whose hashes are kept; about 100 MB
 ODD = 0x9E3779B97F4A7C15  # 2^64 divided by the golden ratio: odd, so that multiplying by it loses nothing
 
@@ -28,9 +29,14 @@ def normalize(text: str) -> list[str]:
     """The words of a text as they are compared."""
     lowered = text.lower()
     if not lowered.isascii():
-        parts = unicodedata.normalize("NFD", lowered)
-        lowered = "".join(character for character in parts if unicodedata.category(character) != "Mn")
+        lowered = NOT_ASCII.sub(_without_accents, lowered)
     return WORD.findall(lowered)
+
+
+def _without_accents(found: re.Match[str]) -> str:
+    """A run of characters beyond ASCII. Runs can be taken apart: no mark moves past an ASCII character."""
+    parts = unicodedata.normalize("NFD", found[0])
+    return "".join(character for character in parts if unicodedata.category(character) != "Mn")
 
 
 def mixed(values: Numbers) -> Numbers:
@@ -64,10 +70,10 @@ class Shingler:
         if len(self._hashes) > REMEMBERED:
             self._hashes.clear()
         hashes = self._hashes
-        for word in set(words) - hashes.keys():
+        for word in [word for word in set(words) if word not in hashes]:  # `-` would walk through all of hashes
             digest = hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest()
             hashes[word] = int.from_bytes(digest, "big")
-        return np.fromiter((hashes[word] for word in words), np.uint64, len(words))
+        return np.fromiter(map(hashes.__getitem__, words), np.uint64, len(words))
 
 
 def jaccard(one: Numbers, other: Numbers) -> float:

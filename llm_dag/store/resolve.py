@@ -77,13 +77,22 @@ class Resolver:
         self._source_from = source_from
         self._code = functools.cache(code)
         self._resolved: dict[tuple[str, str], Resolution] = {}
+        self._resolving: list[tuple[str, str]] = []
 
     def resolve(self, name: str, dump: str | None = None) -> Resolution:
         """The state of an asset; `dump` is the partition, or of an unpartitioned asset the dump in whose run it is."""
         dump = dump or self.root.source.dump
         key = (name, dump)
         if key not in self._resolved:
-            self._resolved[key] = self._resolve(self.graph[name], dump)
+            if key in self._resolving:
+                raise StoreError(
+                    f"{name} of the dump {dump} would be made from itself: the lists of dumps lead in a circle"
+                )
+            self._resolving.append(key)
+            try:
+                self._resolved[key] = self._resolve(self.graph[name], dump)
+            finally:
+                self._resolving.pop()
         return self._resolved[key]
 
     def node(self, step: Step, dump: str) -> Any:
@@ -91,11 +100,19 @@ class Resolver:
         root = self.root
         if step.node.split(".")[0] == "source" and dump != root.source.dump:
             root = dataclasses.replace(root, source=self._source_from(self.store.dump_source(dump)))
-        return functools.reduce(getattr, step.node.split("."), root)
+        node = functools.reduce(getattr, step.node.split("."), root)
+        return node.of_dump(dump) if hasattr(node, "of_dump") else node
 
     def dumps(self, item: Input) -> list[str]:
         """The dumps of an input that an unpartitioned step opens."""
         return list(functools.reduce(getattr, item.dumps.split("."), self.root))
+
+    def earlier(self, step: Step, dump: str) -> list[tuple[str, str]]:
+        """(asset, dump) of what a step opens of earlier dumps, in the order of the list."""
+        if step.earlier is None:
+            return []
+        dumps = getattr(self.node(step, dump), step.earlier.key)
+        return [(asset, each) for asset in step.earlier.assets for each in dumps]
 
     def _resolve(self, step: Step, dump: str) -> Resolution:
         partition = dump if step.partitioned else None
@@ -103,6 +120,8 @@ class Resolver:
         for item in step.inputs:
             if item.via:
                 inputs[item.asset] = tuple(self._through(inputs[item.via][0], item.asset, dump))
+        for asset, each in self.earlier(step, dump):
+            inputs[asset] = (*inputs.get(asset, ()), self.resolve(asset, each))
         node = self.node(step, dump)
         config = identity(node, step.node, self.store.digests)
         code = self._code(step.build)
@@ -163,6 +182,8 @@ class Resolver:
                 spread = self.graph[item.asset].partitioned and not one.partitioned and item.dumps
                 for each in self.dumps(item) if spread else [at]:
                     ask(self.graph[item.asset], each)
+            for asset, each in self.earlier(one, at):
+                ask(self.graph[asset], each)
 
         ask(step, dump)
         return digest(asked)[:40]

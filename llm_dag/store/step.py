@@ -29,6 +29,19 @@ class Input:
 
 
 @dataclass(frozen=True)
+class EarlierDumps:
+    """Artifacts of earlier dumps that a partitioned step opens after those of its own dump, its own asset's included.
+
+    `key` is the field of the step's node that lists the dumps. A node that says what it asks of one dump (`of_dump`)
+    leaves there what stands before that dump, so that one configuration serves all of them; a list that leads in a
+    circle is an error.
+    """
+
+    key: str
+    assets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Check:
     """A check of an artifact; a blocking one must pass before the artifact is opened as an input.
 
@@ -54,6 +67,7 @@ class Step:
     node: str  # dotted key of its node in the identity config
     inputs: tuple[Input, ...] = ()
     partitioned: bool = False
+    earlier: EarlierDumps | None = None
     checks: tuple[Check, ...] = ()
     held: bool = False
     kinds: frozenset[str] = frozenset()
@@ -83,6 +97,7 @@ class Graph(Mapping[str, Step]):
                 raise StoreError(f"{step.name} opens {', '.join(doubled)} twice")
             if lost := [item.via for item in step.inputs if item.via and item.via not in names]:
                 raise StoreError(f"{step.name} opens an input via {lost[0]}, which is not among its inputs")
+            self._check_earlier(step)
             waiting[step.name] = step
         self._steps: dict[str, Step] = {}
         while waiting:
@@ -94,6 +109,17 @@ class Graph(Mapping[str, Step]):
                 )
             for step in ready:
                 self._steps[step.name] = waiting.pop(step.name)
+
+    @staticmethod
+    def _check_earlier(step: Step) -> None:
+        """Raises StoreError if a step opens earlier dumps of what it may not depend on."""
+        if step.earlier is None:
+            return
+        if not step.partitioned:
+            raise StoreError(f"{step.name} opens earlier dumps, so it is of one dump itself: partitioned")
+        before = [item.asset for item in step.inputs]
+        if wrong := [asset for asset in step.earlier.assets if asset not in (*before, step.name)]:
+            raise StoreError(f"{step.name} opens {wrong[0]} of earlier dumps, which is neither an input nor itself")
 
     def __getitem__(self, name: str) -> Step:
         return self._steps[name]

@@ -20,6 +20,7 @@ from tests.curation.chain import Made, extracted, node, run, verdicts_for
 
 VOCABULARY = [f"word{number}" for number in range(400)]
 Pages = list[tuple[str, str]]
+LISTS = (("march", 13), ("april", 17))
 
 
 def prose(seed: int, words: int = 120) -> list[str]:
@@ -152,6 +153,12 @@ def test_the_threshold_and_the_signatures_have_an_effect(tmp_path: Path, pages: 
         made = run(minhash_signatures.build, "minhash_signatures", config, inputs, tmp_path / f"s{number}")
         tables.append(made.table("signatures"))
     assert not any(tables[0].equals(other) for other in tables[1:])
+
+
+def test_price_lists_are_no_duplicates(tmp_path: Path) -> None:
+    """With digits made equal, one of two lists that differ in every price would go."""
+    pages = [(name, " ".join(f"item {k} costs {k * factor} dollars" for k in range(40))) for name, factor in LISTS]
+    assert dedupe(tmp_path, [pages]).kept() == [name for name, _ in LISTS]
 
 
 def test_pages_without_words_are_never_duplicates(tmp_path: Path) -> None:
