@@ -1,0 +1,254 @@
+"""What a page would cost an HTML parser, told before it is parsed.
+
+A parser holds every element in memory, and parsers for HTML5 pay in squares for three things that a small page can hold
+many of: elements nested in each other (for each start tag the open elements are searched: 16,000 take 20 s), formatting
+elements that were never closed (each new paragraph opens them all again, as copies: 15 kB become 300 MB), and
+attributes of one tag (each is compared with all before it). They are C code, which no timer of ours interrupts, so such
+a page must be refused before.
+
+`Burden` reads tags as the standard's tokenizer does (comments, quoted values and raw text hold no tags) and keeps the
+stack of open elements as its tree builder does, simplified so that it holds rather more than less. Rows of tables are
+left out, so the true depth may be twice as large. Source: HTML Living Standard, sections 13.2.5 and 13.2.6. Cost: about
+2 µs a tag.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+FEW_TAGS, FEW_CHARACTERS = 2_000, 64 << 10  # a page with at most so many costs at most a second, whatever it holds
+MOST_TAGS = 500_000  # 150 to 450 bytes of a parser's memory each
+DEEPEST = 400  # nested elements; real pages stay under a hundred
+COPIES = 300_000  # of formatting elements: 0.7 s and 120 MB
+ATTRIBUTES = 5_000  # of one tag: 0.1 s
+STEPS = 10_000_000  # through the stack in search of what a tag closes
+
+_VALUE = r"(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|(?![\"'>])[^\s>]++)?+)?+"
+_ATTRIBUTE = re.compile(rf"[^\s/>][^\s/>=]*+{_VALUE}")
+_TAG = re.compile(rf"<(/?)([a-zA-Z][^\s/>]*+)(?:[\s/]++|{_ATTRIBUTE.pattern})*+>")
+_COMMENT_END = re.compile(r"--!?>")
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_RAW = {
+    name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE)
+    for name in ("iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp")
+}
+_UNNESTED = _names(
+    "area base basefont bgsound body br col colgroup embed frame frameset head hr html img input keygen link meta "
+    "param source tbody tfoot thead tr track wbr"
+)
+_BLOCKS = _names(  # whose end tags close all that stands in them, and whose start tags close a paragraph
+    "address article aside blockquote button center details dialog dir div dl fieldset figcaption figure footer h1 h2 "
+    "h3 h4 h5 h6 header hgroup listing main menu nav ol pre search section summary ul"
+)
+_ROWS = _names("caption col colgroup tbody td tfoot th thead tr")
+_CELLS = _names("caption td th")
+_BEFORE_FORMATTING = (_BLOCKS - {"button"}) | _CELLS | _names("dd dt form li p table template")
+_BARRIERS = _names("applet caption marquee object select table td template th")
+_FORMATTING = _names("b big code em font i s small strike strong tt u")
+_ORDINARY = _FORMATTING | _names(  # over these every end tag reaches an element of its kind
+    "a abbr acronym bdi bdo cite data del dfn ins kbd label map mark nobr option q rp rt samp span sub sup time var"
+)
+_OUT_OF_FOREIGN = _FORMATTING | _names(
+    "blockquote body br center dd div dl dt embed h1 h2 h3 h4 h5 h6 head hr img li listing menu meta nobr ol p pre "
+    "ruby span sub sup table ul var"
+)
+_INTEGRATION = _names("annotation-xml desc foreignobject mi mn mo ms mtext title")
+_ITEMS = {"li": _names("li"), "dd": _names("dd dt"), "dt": _names("dd dt")}  # what the start of an item closes
+_SHORT_TAG = re.compile(r"<(/?)([a-zA-Z][\w:-]*+)([^<>]*+)>")
+_CLOSED_BY_THE_NEXT = _UNNESTED | _names("dd dt li optgroup option p rp rt td th")
+HTML, FOREIGN, POINT = range(3)  # kinds of elements: POINT is foreign, and what stands in it is HTML
+
+Element = tuple[str, int, str]  # name, kind, and the tag as it is written if it is a formatting element
+
+
+def refusal(html: str) -> str:
+    """Why a page must not be parsed: `html_too_deep`, or `html_bomb`; empty: it may be."""
+    tags = html.count("<")
+    if len(html) <= FEW_CHARACTERS and tags <= FEW_TAGS:
+        return "html_too_deep" if depth(html) > DEEPEST else ""
+    if tags > MOST_TAGS:
+        return "html_bomb"
+    burden = Burden(html)
+    if burden.depth > DEEPEST:
+        return "html_too_deep"
+    return "html_bomb" if burden.too_much else ""
+
+
+def depth(html: str) -> int:
+    """How deep elements that must be closed are nested, at most; an estimate for small pages, from tags alone."""
+    deepest = level = 0
+    for closing, name, rest in _SHORT_TAG.findall(html):
+        if rest.endswith("/") or name.lower() in _CLOSED_BY_THE_NEXT:
+            continue
+        level = max(0, level - 1) if closing else level + 1
+        deepest = max(deepest, level)
+    return deepest
+
+
+class Burden:
+    """The deepest nesting, copies of formatting elements, and most attributes of a tag; counted up to their limits."""
+
+    def __init__(self, html: str) -> None:
+        self.depth = self.copies = self.attributes = 0
+        self._steps = 0
+        self._stack: list[Element] = []
+        self._again: list[Element] = []  # formatting elements that what comes next opens again
+        at = 0
+        while not self.too_much and (at := html.find("<", at)) >= 0:
+            tag = _TAG.match(html, at)
+            at = self._tag(tag, html) if tag else self._other(html, at)
+
+    @property
+    def too_much(self) -> bool:
+        """Whether one of them is over its limit."""
+        over = self.depth > DEEPEST or self.copies > COPIES
+        return over or self.attributes > ATTRIBUTES or self._steps > STEPS
+
+    def _in_foreign(self) -> bool:
+        return bool(self._stack) and self._stack[-1][1] == FOREIGN
+
+    def _other(self, html: str, at: int) -> int:
+        """Where reading goes on behind a `<` that begins no tag; the end of the text where nothing can follow."""
+        following = html[at + 1 : at + 2]
+        if html.startswith("<!--", at):
+            end = _COMMENT_END.search(html, at + 2)
+            return end.end() if end else len(html)
+        if html.startswith("<![CDATA[", at) and self._in_foreign():
+            return html.find("]]>", at) % (len(html) + 1)
+        if following in ("!", "?") or (following == "/" and not html[at + 2 : at + 3].isalpha()):
+            return html.find(">", at) % (len(html) + 1)
+        return len(html) if following in ("", "/") or following.isalpha() else at + 1  # a tag without an end
+
+    def _tag(self, tag: re.Match[str], html: str) -> int:
+        """Account for a tag; returns where reading goes on."""
+        name = tag[2].lower()
+        if tag.end() - tag.start() > 2 * ATTRIBUTES:
+            attributes = _ATTRIBUTE.finditer(html, tag.end(2), tag.end() - 1)
+            self.attributes = max(self.attributes, sum(1 for _ in attributes))
+        if tag[1]:
+            self._close(name)
+        elif self._in_foreign() and name not in _OUT_OF_FOREIGN:
+            if not _alone(tag[0]):
+                self._stack.append((name, POINT if name in _INTEGRATION else FOREIGN, ""))
+        elif name == "plaintext":
+            return len(html)
+        elif name in _RAW:
+            end = _RAW[name].search(html, tag.end())
+            return end.start() if end else len(html)
+        else:
+            self._open(name, tag[0])
+        self.depth = max(self.depth, len(self._stack))
+        return tag.end()
+
+    def _open(self, name: str, written: str) -> None:
+        stack = self._stack
+        while self._in_foreign():
+            stack.pop()
+        if name in _ROWS:
+            self._pop_to_table(begins=True)
+        elif name in _ITEMS:
+            self._close_item(_ITEMS[name])
+        elif name in ("a", "nobr", "option", "rp", "rt") and stack and stack[-1][0] == name:
+            stack.pop()
+        if name in _BLOCKS or name in _ITEMS or name in ("p", "table", "form", "hr"):
+            self._pop("p", stops_at=_BARRIERS | {"button"})
+        if name in _UNNESTED:
+            return
+        kind = FOREIGN if name in ("svg", "math") else HTML
+        element = (name, kind, written if name in _FORMATTING else "")
+        if name in _BEFORE_FORMATTING:
+            stack.append(element)
+            self._reopen()
+        else:
+            self._reopen()
+            stack.append(element)
+
+    def _reopen(self) -> None:
+        self._stack += self._again
+        self.copies += len(self._again)
+        self._again = []
+
+    def _close_item(self, names: frozenset[str]) -> None:
+        for place in range(len(self._stack) - 1, -1, -1):
+            self._steps += 1
+            name, kind, _ = self._stack[place]
+            if name in names:
+                self._cut(place)
+                return
+            if kind != HTML or (name not in _ORDINARY and name not in ("address", "div", "p")):
+                return
+
+    def _close(self, name: str) -> None:
+        if name in _ROWS:
+            self._pop_to_table(begins=False)
+        elif name == "table":
+            self._pop(name, stops_at=frozenset(("template",)))
+        elif name == "p":
+            self._pop(name, stops_at=_BARRIERS | {"button"})
+        elif name in _ITEMS:
+            self._pop(name, stops_at=_BARRIERS | {"ol", "ul"})
+        elif name in _BLOCKS or name in _BARRIERS:
+            self._pop(name, stops_at=_BARRIERS)
+        elif any(again[0] == name for again in self._again):
+            self._again.remove(next(again for again in self._again if again[0] == name))
+        else:
+            self._pop(name)
+
+    def _pop(self, name: str, stops_at: frozenset[str] | None = None) -> None:
+        """Pop down to the innermost element of a name, unless another stands before it (None: one that is special)."""
+        for place in range(len(self._stack) - 1, -1, -1):
+            self._steps += 1
+            found, kind, _ = self._stack[place]
+            if found == name:
+                self._cut(place)
+                return
+            if kind == POINT or (
+                found in stops_at if stops_at is not None else found not in _ORDINARY and kind == HTML
+            ):
+                return
+
+    def _cut(self, place: int) -> None:
+        """Pop all from a place on; formatting elements that were open there open again, three of equal ones at most."""
+        name, _, written = self._stack[place]
+        above = self._stack[place + 1 :]
+        del self._stack[place:]
+        if name in _BARRIERS or written:
+            return
+        seen = Counter(again for _, _, again in self._again)
+        for element in above:
+            seen[element[2]] += 1
+            if element[2] and seen[element[2]] <= 3:
+                self._again.append(element)
+
+    def _pop_to_table(self, begins: bool) -> None:
+        """Close the cell of the innermost table, and if a row or cell `begins` all else that stands in that table."""
+        cell = -1
+        for place in range(len(self._stack) - 1, -1, -1):
+            self._steps += 1
+            name, kind, _ = self._stack[place]
+            if kind != HTML or name in ("template", "select"):
+                return
+            if name in _CELLS:
+                cell = place
+            if name == "table":
+                if begins:
+                    del self._stack[place + 1 :]
+                elif cell >= 0:
+                    del self._stack[cell:]
+                return
+
+
+def _alone(tag: str) -> bool:
+    """Whether a tag ends with a slash that belongs to no value, which closes a foreign element at once."""
+    if not tag.endswith("/>"):
+        return False
+    end = 0
+    for attribute in _ATTRIBUTE.finditer(tag, 1, len(tag) - 1):
+        end = attribute.end()
+    return end < len(tag) - 1
