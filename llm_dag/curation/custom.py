@@ -1,29 +1,31 @@
-"""FineWeb's own rules (Penedo et al. 2024, section 3.6), benchmark overlap, and the user's filters.
+"""FineWeb's own rules (Penedo et al. 2024, section 3.6), benchmark overlap, learned quality, and the user's filters.
 
-FineWeb's four scores and the overlap are measured for every page and recorded; decisions and reasons of the rules are
-those of datatrove's `FineWebQualityFilter`. The user's filters run only on pages that are still kept, in the order of
-the configuration; they may judge a text but not change it.
+FineWeb's four scores, the overlap and the score of the quality classifier (where there is one) are measured for every
+page and recorded; decisions and reasons of the rules are those of datatrove's `FineWebQualityFilter`. The user's
+filters run only on pages that are still kept, in the order of the configuration; they may judge a text but not change
+it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from datatrove.data import Document
 from datatrove.utils.text import TERMINAL_PUNCTUATION
 
 from llm_dag import ledger
 from llm_dag.config.curation import Custom
-from llm_dag.config.targets import UnknownTarget, instantiate
 from llm_dag.curation.decontamination import Benchmarks, read_items
+from llm_dag.curation.quality_scores import MODEL, Classifier
+from llm_dag.curation.user_filters import FilterError, UserFilter, user_filters
 from llm_dag.curation.words import Splitter
 from llm_dag.store.canonical import file_digest
-from llm_dag.store.errors import StoreError
 from llm_dag.store.work import Shard, Work
+
+__all__ = ["FilterError", "build", "decide", "judge", "measure", "user_filters"]
 
 BENCHMARKS = "benchmarks.parquet"
 ENDINGS = tuple(TERMINAL_PUNCTUATION)
@@ -34,39 +36,63 @@ SCORES = {
     "overlap_task": pa.string(),
     "overlap_item": pa.string(),
     "overlap_ngram": pa.string(),
+    "overlap_share": pa.float64(),
 }
 
-UserFilter = Callable[[ledger.Document], str]
-
-
-class FilterError(StoreError):
-    """A filter of `curation.custom.filters` cannot be had, or does what a filter may not; the message names its key."""
+QUALITY = {"quality": pa.float64()}  # only where there is a classifier
 
 
 def build(work: Work) -> None:
     """Judge every text that C4's rules left."""
     items = work.input("eval_sets").path(BENCHMARKS)
-    looked_for = file_digest(items)
-    benchmarks = Benchmarks(read_items(items), work.config.overlap_ngram)
+    made_from = {"benchmarks": file_digest(items)}
+    benchmarks = read_benchmarks(items, work.config.overlap_ngram)
     work.metrics |= {"benchmark_items": benchmarks.items, "benchmark_items_too_short": benchmarks.too_short}
-    judge_shard = partial(judge, splitter=Splitter(), benchmarks=benchmarks, filters=user_filters(work.config))
-    work.map_shards(judge_shard, reads={"c4_filtered": "text"}, extra=lambda name: {"benchmarks": looked_for})
+    del benchmarks  # whoever judges reads them
+    tools: dict[str, Callable[[], Any]] = {
+        "splitter": Splitter,
+        "benchmarks": partial(read_benchmarks, items, work.config.overlap_ngram),
+        "filters": partial(user_filters, work.config),
+    }
+    learned = work.input("quality_classifier")
+    if learned.names(MODEL):
+        made_from["quality"] = learned.entry(MODEL).digest
+        tools["classifier"] = partial(Classifier, learned.path(MODEL))
+    elif work.config.min_quality > 0:
+        raise FilterError(
+            f"curation.custom.min_quality={work.config.min_quality}: there is no classifier; name labelled texts in "
+            "curation.quality.labels"
+        )
+    work.map_shards(judge, reads={"c4_filtered": "text"}, extra=lambda name: made_from, tools=tools)
+
+
+def read_benchmarks(items: Path, n: int) -> Benchmarks:
+    """What is looked for of a file of benchmark items."""
+    return Benchmarks(read_items(items), n)
 
 
 def judge(
-    shard: Shard, splitter: Splitter, benchmarks: Benchmarks, filters: Sequence[UserFilter] = ()
+    shard: Shard,
+    splitter: Splitter,
+    benchmarks: Benchmarks,
+    filters: Sequence[UserFilter] = (),
+    classifier: Classifier | None = None,
 ) -> dict[str, int]:
     """Write the shard's verdicts."""
-    verdicts = ledger.VerdictWriter(SCORES)
+    verdicts = ledger.VerdictWriter(SCORES | (QUALITY if classifier else {}))
     for document in ledger.documents(shard.read("c4_filtered")):
         scores: dict[str, Any] = measure(document.text, splitter.words(document.text), shard.config)
         overlap = benchmarks.overlap(document.text)
         if overlap:
             scores |= {f"overlap_{name}": value for name, value in vars(overlap).items()}
+        if classifier:
+            scores["quality"] = classifier.score(document.text)
         reason = decide(scores, shard.config)
         for judge_document in filters:
             reason = reason or judge_document(document)
         verdicts.add(document.doc_id, document.row, reason=reason, **scores)
+    for one in filters:
+        one.end_shard()
     return verdicts.write(shard.write("verdicts"))
 
 
@@ -91,40 +117,7 @@ def decide(scores: Mapping[str, Any], config: Custom) -> str:
         limit = getattr(config, rule)
         if scores[rule] < limit if rule == "line_punct_ratio" else scores[rule] > limit:
             return rule
-    return "evaluation_overlap" if scores.get("overlap_task") is not None else ""
-
-
-def user_filters(config: Custom) -> list[UserFilter]:
-    """The filters of `curation.custom.filters`. Raises FilterError for a block that is not one."""
-    made: list[UserFilter] = []
-    for index, block in enumerate(config.filters):
-        key = f"curation.custom.filters[{index}]"
-        try:
-            chosen = instantiate(block, key, config.modules)
-        except UnknownTarget as error:
-            raise FilterError(str(error)) from error
-        if not callable(getattr(chosen, "filter", None)):
-            raise FilterError(f"{key}._target_={block['_target_']}: it has no method filter(document)")
-        made.append(partial(apply_filter, chosen, key))
-    return made
-
-
-def apply_filter(chosen: Any, key: str, document: ledger.Document) -> str:
-    """The reason for which a datatrove filter drops a document, prefixed with the filter's name; empty: it keeps it.
-
-    Raises FilterError if the filter changed the text: what a later step reads would not be what was judged.
-    """
-    given = Document(text=document.text, id=document.doc_id, metadata={"url": document.url, "date": document.date})
-    result = chosen.filter(given)
-    if given.text != document.text:
-        raise FilterError(f"{key}: {type(chosen).__name__} changed the text of {document.doc_id}; a filter only judges")
-    kept, why = result if isinstance(result, tuple) else (result, "")
-    if kept:
-        return ""
-    return "_".join(part for part in (snake_case(type(chosen).__name__), snake_case(str(why or ""))) if part)
-
-
-def snake_case(name: str) -> str:
-    """`RegexFilter` → `regex_filter`, "too few words" → `too_few_words`."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
+    if scores.get("overlap_task") is not None and scores["overlap_share"] >= config.overlap_share:
+        return "evaluation_overlap"
+    quality = scores.get("quality")
+    return "low_quality" if quality is not None and quality < config.min_quality else ""

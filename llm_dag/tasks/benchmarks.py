@@ -1,8 +1,8 @@
 """Benchmark items from local JSONL files: what decontamination looks for.
 
 A line is `{"task", "question", "answer"}` with texts (an answer may be a whole number: the index of the right one of
-`choices`, a list of texts). An item's text is its question, its choices and its answer, a line each: a page that
-holds the question, or the whole item, shares its n-grams.
+`choices`, a list of texts). An item's text is its question, its choices and its answer, the question in one line: a
+page that holds the question, or the whole item, shares its n-grams.
 """
 
 from __future__ import annotations
@@ -55,4 +55,5 @@ def item_text(record: dict[str, Any], path: Path, line: int) -> tuple[str, str]:
     if not isinstance(answer, str):
         raise bad_line(path, line, f'"answer": {answer!r}', 'a text, a number, or an index of "choices"')
     last = [answer] if answer not in choices else []
-    return record["task"], "\n".join(part.strip() for part in [record["question"], *choices, *last] if part.strip())
+    question = " ".join(record["question"].split())
+    return record["task"], "\n".join([question, *(part.strip() for part in [*choices, *last] if part.strip())])

@@ -1,8 +1,8 @@
 """The asset `eval_sets`: evaluation items that are fixed before anything is trained.
 
-`benchmarks.parquet` (task, item, text) is what decontamination looks for in the corpus. `arithmetic.jsonl` holds the
-held-out arithmetic problems and `arithmetic_train.jsonl` the others, one
-`{"id", "key", "question", "answer", "solution"}` a line; no key stands in both.
+`benchmarks.parquet` (task, item, text) is what decontamination looks for in the corpus; the items of `canaries`, which
+are no benchmark, show that it is awake. `arithmetic.jsonl` holds the held-out arithmetic problems and
+`arithmetic_train.jsonl` the others, one `{"id", "key", "question", "answer", "solution"}` a line; no key is in both.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BENCHMARK_SCHEMA = pa.schema(
 def build(work: Work) -> None:
     """Write the benchmark items and both splits of the arithmetic problems."""
     config: Tasks = work.config
-    items = list(read_benchmarks(config.files))
+    items = list(read_benchmarks([*config.files, *filter(None, [config.canaries])]))
     columns = {name: [getattr(item, name) for item in items] for name in BENCHMARK_SCHEMA.names}
     write_table(pa.table(columns, schema=BENCHMARK_SCHEMA), work.data("benchmarks.parquet"))
 

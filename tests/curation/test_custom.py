@@ -108,6 +108,7 @@ class TestBenchmarkOverlap:
             inputs = {
                 "c4_filtered": c4_filtered(tmp_path, PROSE),
                 "eval_sets": eval_sets(tmp_path / str(number), items),
+                "quality_classifier": Made("quality_classifier", tmp_path / "none"),
             }
 
             class Keys:
@@ -119,7 +120,7 @@ class TestBenchmarkOverlap:
                 def input(self, name: str, inputs: dict[str, Made] = inputs) -> Made:
                     return inputs[name]
 
-                def map_shards(self, judge: Any, reads: Any, extra: Any) -> None:
+                def map_shards(self, judge: Any, reads: Any, extra: Any, tools: Any) -> None:
                     seen.append(extra("00000"))
 
             custom.build(Keys())  # type: ignore[arg-type]

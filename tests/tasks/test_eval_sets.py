@@ -24,7 +24,15 @@ class Folder:
 
 
 def built(folder: Path, **changed: object) -> tuple[Folder, dict[str, float]]:
-    values = {"files": [], "arithmetic_problems": 90, "arithmetic_largest": 9, "heldout": 0.25, "seed": 4, **changed}
+    values = {
+        "files": [],
+        "canaries": "",
+        "arithmetic_problems": 90,
+        "arithmetic_largest": 9,
+        "heldout": 0.25,
+        "seed": 4,
+        **changed,
+    }
     config = Tasks(**values)  # type: ignore[arg-type]
     assert not list(config.problems())
     work = Work("eval_sets", None, config, None, {}, folder)  # type: ignore[arg-type]
