@@ -1,21 +1,27 @@
-"""Run every benchmark: `python -m benchmarks`."""
+"""Run benchmarks: `python -m benchmarks` runs all of them, `python -m benchmarks curation scaling` the named ones.
+
+A benchmark is a module of this package with a function `main() -> dict`, which prints lines and returns its numbers.
+"""
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
+from collections.abc import Sequence
 
-from benchmarks import encoding, gopher_rules
-from benchmarks.texts import documentation
+NAMES = ("gopher_rules", "minhash", "encoding", "extraction", "curation", "scaling")
 
 
-def main() -> None:
-    """Print a line for each benchmark, then one line of JSON."""
-    texts = documentation(1_500)
-    results = [gopher_rules.measure(texts), encoding.measure(texts)]
-    for result in results:
-        print(f"{result['what']}: {result['ratio']:.2f} times {result['peer']}, results equal: {result['equal']}")
+def main(chosen: Sequence[str]) -> None:
+    """Run the benchmarks, then print one line of JSON: the numbers of each, by name."""
+    if unknown := sorted(set(chosen) - set(NAMES)):
+        sys.exit(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    results = {}
+    for name in chosen or NAMES:
+        results[name] = importlib.import_module(f"benchmarks.{name}").main()
     print(json.dumps(results))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

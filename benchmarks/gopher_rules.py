@@ -5,7 +5,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from benchmarks.inputs import documentation
 from llm_dag.config.compose import compose
+
+
+def main() -> dict[str, Any]:
+    """Measure, and print a line."""
+    result = measure(documentation(1_500))
+    print(f"{result['what']}: {result['ratio']:.2f} times {result['peer']}, results equal: {result['equal']}")
+    return result
 
 
 def measure(texts: list[str]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,9 +31,8 @@ SCORES = {**{name: pa.int64() for name in COUNTS}, "sentences": pa.int64(), "cha
 
 def build(work: Work) -> None:
     """Judge every page that is no duplicate, and write the text that is left of it."""
-    work.map_shards(
-        partial(judge, splitter=Splitter()), reads={"extracted_text": "text", "minhash_deduped": "verdicts"}
-    )
+    reads = {"extracted_text": "text", "minhash_deduped": "verdicts"}
+    work.map_shards(judge, reads, tools={"splitter": Splitter})
 
 
 def judge(shard: Shard, splitter: Splitter) -> dict[str, int]:
@@ -98,9 +96,9 @@ def judge_line(line: str, config: C4, counts: dict[str, int]) -> tuple[str, str]
     Words are counted before citations go, in the order of the rules that the original code has.
     """
     words = line.split()
-    if any(len(word) > config.max_word_length for word in words):
+    if len(line) > config.max_word_length and max(map(len, words)) > config.max_word_length:
         return line, "cut_long_word"
-    if config.cut_citations:
+    if config.cut_citations and "[" in line:
         line, cut = CITATION.subn("", line)
         counts["cut_citations"] += cut
     if len(words) < config.min_words_per_line:
@@ -112,6 +110,7 @@ def judge_line(line: str, config: C4, counts: dict[str, int]) -> tuple[str, str]
         return line, "cut_javascript"
     if config.drop_curly_bracket and "{" in line:
         return line, "curly_bracket"
-    if config.cut_policy and any(phrase in lowered for phrase in POLICY):
+    may_match = "use" in lowered or "policy" in lowered  # one of them stands in each phrase
+    if config.cut_policy and may_match and any(phrase in lowered for phrase in POLICY):
         return line, "cut_policy"
     return line, ""

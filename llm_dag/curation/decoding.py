@@ -1,8 +1,11 @@
 """From the bytes of an HTTP message to text: transfer and content codings, then the character encoding.
 
-The encoding is what the byte order mark says, else the HTTP header, else the page's own meta element, else detection; a
-declared encoding that does not fit the bytes gives way to the next one that does. Undecodable bytes become U+FFFD and
-are counted. What decompresses beyond the limit is refused before it is held.
+The encoding is what the byte order mark says, else UTF-8 if the bytes are that and not ASCII alone, else the HTTP
+header, else the page's own meta element, else detection; a declared encoding that does not fit the bytes gives way to
+the next one that does. UTF-8 comes before what is declared, because a text in another encoding is hardly ever valid
+UTF-8, while pages that were converted keep their old declaration: of 608 real pages with gold texts, 9 are UTF-8 and
+declare windows-1252 or the like, and none is the other way round. Undecodable bytes become U+FFFD and are counted. What
+decompresses beyond the limit is refused before it is held.
 """
 
 from __future__ import annotations
@@ -108,7 +111,8 @@ def to_text(body: bytes, charset: str) -> tuple[str, str, int]:
         html_name for value in stated if value and (html_name := map_encoding_to_html5(value, fallback_utf8=False))
     ]
     candidates = [_python_name(html_name) for html_name in known]
-    for name in candidates:
+    is_utf8 = ["utf-8"] if not (body.isascii() or candidates[:1] in (["utf-16-le"], ["utf-16-be"])) else []
+    for name in [*is_utf8, *candidates]:
         try:
             return body.decode(name), name, 0
         except (UnicodeDecodeError, LookupError):

@@ -2,28 +2,30 @@
 
 `trafilatura` prefers precision and skips comments, as FineWeb does, and never compares documents with each other (its
 deduplication would make the text depend on the order). `resiliparse` is some twenty times as fast and as good for
-training (DCLM, Li et al. 2024, table 4). A page is bounded in bytes, in nesting and in processor time. Records are
-read by one seek each; the page index holds the digest of every payload, so a shard's key covers what is read.
+training (DCLM, Li et al. 2024, table 4). A page that opts out in a header or a meta element is dropped before that. A
+page is bounded in bytes, in nesting and in processor time. The text of a data set's row is copied as it is. Records are
+read one after the other, those of a file elsewhere in runs (`remote.py`); the page index holds the digest of every
+payload, so a shard's key covers what is read.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from llm_dag.curation import warc
+from llm_dag.curation import attribute_paths, data_rows, stored, warc
 from llm_dag.curation.decoding import BodyError, decoded, to_text
+from llm_dag.curation.nesting import refusal
+from llm_dag.curation.opt_outs import OptOuts
 from llm_dag.ledger import TextWriter, VerdictWriter, kept_rows, read_verdicts
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.errors import Corrupt
@@ -34,16 +36,12 @@ SCORES = {
     "text_chars": pa.int64(),
     "encoding": pa.string(),
     "undecodable": pa.int64(),
+    "opt_out": pa.string(),
 }
-COLUMNS = ["doc_id", "url", "date", "warc", "offset", "length", "charset", "encodings", "payload_digest"]
-DEEPEST = 400  # nested elements; parsers recurse, and real pages stay under a hundred
+PLACE = ["warc", "offset", "length", "kind", "field", "payload_digest"]
+COLUMNS = ["doc_id", "url", "date", *PLACE, "charset", "encodings", "robots"]
 SHORTEST = 0.001  # seconds; a timer that is set to nothing would never ring
 AGAIN = 0.05  # seconds until TooSlow is raised again where it was swallowed; enough for blocks that clean up
-_TAG = re.compile(r"<(/?)([a-zA-Z][\w:-]*)[^<>]*?(/?)>")
-_UNNESTED = frozenset(  # void elements, and those that the next one of their kind closes
-    "area base br col embed hr img input link meta param source track wbr html head body p li td th tr dt dd option "  # noqa: SIM905
-    "optgroup thead tbody tfoot colgroup rp rt".split()
-)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -53,21 +51,30 @@ class TooSlow(BaseException):
 
 def build(work: Work) -> None:
     """Extract the text of every page that the URL filter kept."""
-    pages = work.input("raw_pages")
-    extract = extractor(work.config.extractor)
+    judge_shard = partial(judge, pages=work.input("raw_pages"))
+    tools = {"extract": partial(extractor, work.config.extractor)}
+    work.map_shards(judge_shard, reads={"raw_pages": "pages", "url_filtered": "verdicts"}, tools=tools)
 
-    def judge(shard: Shard) -> dict[str, int]:
-        verdicts, texts = VerdictWriter(SCORES), TextWriter()
-        for page in _kept(shard):
-            reason, text, scores = _extracted(page, _payload(pages, page), shard.config, extract)
-            if not reason:
-                texts.add(page["doc_id"], page["url"], page["date"], text)
-            verdicts.add(page["doc_id"], page["row"], reason=reason, **scores)
-        texts.write(shard.write("text"))
-        counts = verdicts.write(shard.write("verdicts"))
-        return counts | {"text_characters": texts.characters}
 
-    work.map_shards(judge, reads={"raw_pages": "pages", "url_filtered": "verdicts"})
+def judge(shard: Shard, pages: Artifact, extract: Callable[[str], str]) -> dict[str, int]:
+    """Write the shard's verdicts and texts. Raises Corrupt for a payload that is not the one that was indexed."""
+    verdicts, texts = VerdictWriter(SCORES), TextWriter()
+    for page, payload, replaced in stored.payloads(pages, _kept(shard)):
+        if warc.payload_digest(payload) != page["payload_digest"]:
+            raise Corrupt(
+                f"{page['warc']}: the {page['kind']} at {page['offset']} is not the one that was indexed; run "
+                "raw_pages again"
+            )
+        if page["kind"] in data_rows.KINDS:
+            reason, text, scores = _copied(payload, replaced, shard.config.max_html_bytes)
+        else:
+            reason, text, scores = _extracted(page, payload, shard.config, extract)
+        if not reason:
+            texts.add(page["doc_id"], page["url"], page["date"], text)
+        verdicts.add(page["doc_id"], page["row"], reason=reason, **scores)
+    texts.write(shard.write("text"))
+    counts = verdicts.write(shard.write("verdicts"))
+    return counts | {"text_characters": texts.characters}
 
 
 def _kept(shard: Shard) -> Iterator[dict[str, Any]]:
@@ -78,29 +85,31 @@ def _kept(shard: Shard) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _payload(pages: Artifact, page: dict[str, Any]) -> bytes:
-    """The stored body of a page. Raises Corrupt if it is not the one that was indexed."""
-    path: Path = pages.path(page["warc"])
-    capture = warc.fetch(path, page["offset"], page["length"])
-    sha1 = hashlib.sha1(capture.payload, usedforsecurity=False).digest()
-    if f"sha1:{base64.b32encode(sha1).decode()}" != page["payload_digest"]:
-        raise Corrupt(
-            f"{path}: the record at byte {page['offset']} is not the one that was indexed; run raw_pages again"
-        )
-    return capture.payload
+def _copied(payload: bytes, replaced: int, limit: int) -> tuple[str, str, dict[str, Any]]:
+    """(reason, text, scores) of a row whose text is ready: as it is, but for what UTF-8 cannot hold."""
+    if len(payload) > limit:
+        return "text_too_large", "", {}
+    text = payload.decode()
+    return "", text, {"text_chars": len(text), "encoding": "utf-8", "undecodable": replaced}
 
 
 def _extracted(
-    page: dict[str, Any], payload: bytes, config: Any, extract: Callable[[str], str]
+    page: Mapping[str, Any], payload: bytes, config: Any, extract: Callable[[str], str]
 ) -> tuple[str, str, dict[str, Any]]:
     """(reason, text, scores) of one page; the reason is empty for a page with text."""
-    scores: dict[str, Any] = {}
+    asked = OptOuts(config.opt_outs, config.opt_out_agents)
+    scores: dict[str, Any] = {"opt_out": asked.in_headers(page["robots"]) or None}
+    if scores["opt_out"]:
+        return "opt_out_header", "", scores
     try:
         body = decoded(payload, page["encodings"], config.max_html_bytes)
         scores["html_bytes"] = len(body)
         html, scores["encoding"], scores["undecodable"] = to_text(body, page["charset"])
-        if depth(html) > DEEPEST:
-            return "html_too_deep", "", scores
+        scores["opt_out"] = asked.in_page(html) or None
+        if scores["opt_out"]:
+            return "opt_out_meta", "", scores
+        if refused := refusal(html):
+            return refused, "", scores
         with limited(config.timeout_seconds):
             text = clean(extract(html))
     except BodyError as error:
@@ -116,6 +125,8 @@ def _extracted(
 def extractor(name: str) -> Callable[[str], str]:
     """The extractor by its name, warmed up: its first call must not pay for imports out of a page's time."""
     extract = {"trafilatura": _trafilatura, "resiliparse": _resiliparse}[name]
+    if name == "trafilatura":
+        attribute_paths.install()
     extract("<html><body><article><p>A page with one sentence, to warm up.</p></article></body></html>")
     return extract
 
@@ -137,17 +148,6 @@ def clean(text: str) -> str:
     text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     lines = (line.rstrip() for line in text.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
-
-
-def depth(html: str) -> int:
-    """How deep elements that must be closed are nested, at most; an estimate from tags alone, in one pass."""
-    deepest = level = 0
-    for closing, name, alone in _TAG.findall(html):
-        if alone or name.lower() in _UNNESTED:
-            continue
-        level = max(0, level - 1) if closing else level + 1
-        deepest = max(deepest, level)
-    return deepest
 
 
 class limited:

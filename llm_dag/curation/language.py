@@ -21,6 +21,7 @@ from llm_dag.store.errors import StoreError
 from llm_dag.store.work import Shard, Work
 
 LABEL = "__label__"
+LONGEST = 2_000_000  # characters: of a word that never ends fastText holds a dozen bytes for each
 SCORES = {"language": pa.string(), "language_score": pa.float32()}
 
 
@@ -30,7 +31,8 @@ class LanguageModelError(StoreError):
 
 def build(work: Work) -> None:
     """Judge every extracted text."""
-    work.map_shards(partial(judge, model=load_model(resolve(work.config.model))), reads={"extracted_text": "text"})
+    model = partial(load_model, resolve(work.config.model))
+    work.map_shards(judge, reads={"extracted_text": "text"}, tools={"model": model})
 
 
 def judge(shard: Shard, model: Any) -> dict[str, int]:
@@ -59,9 +61,11 @@ def load_model(path: Path) -> Any:
 def identify(model: Any, text: str, characters: int = 0) -> tuple[str, float]:
     """The most likely language of a text and its score; ("", 0.0) where nothing can be said.
 
-    `characters` is how much of the text is looked at (0: all). fastText reads one line, so line breaks become spaces.
+    `characters` is how much of the text is looked at (0: all, up to `LONGEST`). fastText reads one line, so line breaks
+    become spaces.
     """
-    labels, scores = model.predict((text[:characters] if characters else text).replace("\n", " "), k=1)
+    looked_at = text[: min(characters or LONGEST, LONGEST)]
+    labels, scores = model.predict(looked_at.replace("\n", " "), k=1)
     if not labels:
         return "", 0.0
     return labels[0].removeprefix(LABEL), float(scores[0])

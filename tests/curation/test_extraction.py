@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from llm_dag.curation.decoding import BodyError, decoded, to_text
-from llm_dag.curation.extraction import TooSlow, clean, depth, extractor, limited
+from llm_dag.curation.extraction import TooSlow, clean, extractor, limited
+from llm_dag.curation.nesting import depth
 
 from .crawling import PROSE, build, from_files, numbered, rows, write_warc
 
@@ -70,6 +71,14 @@ def test_a_declared_encoding_that_does_not_fit_gives_way() -> None:
     text, _, lost = to_text(body, "utf-8")
     assert "Café “déjà vu”" in text
     assert lost == 0
+
+
+@pytest.mark.parametrize(("charset", "meta"), [("iso-8859-1", ""), ("", "windows-1252"), ("gbk", "gbk"), ("", "")])
+def test_what_is_valid_utf8_is_utf8_whatever_the_page_declares(charset: str, meta: str) -> None:
+    """Pages that were converted keep their old declaration: they read “MondayÂ” in it."""
+    text = f"<meta charset='{meta}'>The café’s opening — on Monday\xa0— was “quiet”"
+    assert to_text(text.encode(), charset) == (text, "utf-8", 0)
+    assert to_text(b"all ASCII", "iso-8859-1") == ("all ASCII", "cp1252", 0)
 
 
 def test_undecodable_bytes_are_counted() -> None:
