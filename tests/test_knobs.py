@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from llm_dag.config.compose import compose
-from llm_dag.config.source import PythonDocs, Warc
+from llm_dag.config.source import CommonCrawl, Jsonl, Parquet, PythonDocs, Warc
 from llm_dag.store.resolve import Resolver, State
 from tests.knobs import runtime
 from tests.knobs.shown import differ
 from tests.knobs.table import IDENTITY, Bytes, Gate
-from tests.knobs.world import SMALL, WARC, World, build_world
+from tests.knobs.world import COMMON_CRAWL, JSONL, PARQUET, SMALL, WARC, World, build_world
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,8 @@ def leaves(node: Any, prefix: str) -> Iterator[str]:
 def test_the_tables_have_every_key_and_no_other(world: World) -> None:
     identity = world.config.identity
     assert isinstance(identity.source, PythonDocs)
-    keys = [*leaves(identity, ""), *leaves(Warc(), f"{WARC}source.")]
+    keys = [*leaves(identity, ""), *leaves(Warc(), f"{WARC}source."), *leaves(CommonCrawl(), f"{COMMON_CRAWL}source.")]
+    keys += [*leaves(Parquet(), f"{PARQUET}source."), *leaves(Jsonl(), f"{JSONL}source.")]
     assert sorted(keys) == sorted(IDENTITY)
     assert sorted(leaves(world.compute, "compute.")) == sorted(runtime.RUNTIME)
 

@@ -54,6 +54,14 @@ def canaries_met_their_fate(artifact: Artifact) -> CheckResult:
 
 
 @blocking
+def beats_majority(artifact: Artifact) -> CheckResult:
+    """The quality classifier tells held-out good texts from bad ones better than the majority's answer."""
+    from llm_dag.curation import checks_quality
+
+    return checks_quality.beats_majority(artifact)
+
+
+@blocking
 def no_benchmark_text(artifact: Artifact) -> CheckResult:
     """No benchmark item stands in the clean text."""
     from llm_dag.curation import checks

@@ -2,6 +2,7 @@
 
 from llm_dag.assets import checks
 from llm_dag.assets.declare import step
+from llm_dag.store.step import EarlierDumps
 from llm_dag.store.work import Work
 
 GROUP = "curation"
@@ -87,6 +88,7 @@ def minhash_signatures(work: Work) -> None:
     node="curation.minhash",
     inputs=("minhash_signatures", "extracted_text", "gopher_filtered"),
     partitioned=True,
+    earlier=EarlierDumps("against", ("minhash_signatures", "extracted_text", "minhash_deduped")),
     checks=(checks.conservation, checks.retention),
     kinds=("numpy", "parquet"),
 )
@@ -114,14 +116,27 @@ def c4_filtered(work: Work) -> None:
 
 @step(
     group=GROUP,
+    node="curation.quality",
+    checks=(checks.beats_majority,),
+    kinds=("fasttext", "parquet"),
+)
+def quality_classifier(work: Work) -> None:
+    """fastText trained on labelled texts of the user's, for custom_filtered; without labels there is none."""
+    from llm_dag.curation import quality
+
+    quality.build(work)
+
+
+@step(
+    group=GROUP,
     node="curation.custom",
-    inputs=("c4_filtered", "eval_sets"),
+    inputs=("c4_filtered", "eval_sets", "quality_classifier"),
     partitioned=True,
     checks=(checks.conservation, checks.retention),
     kinds=KINDS,
 )
 def custom_filtered(work: Work) -> None:
-    """Verdicts of FineWeb's own rules, of the overlap with benchmarks, and of the user's filters."""
+    """Verdicts of FineWeb's own rules, of benchmark overlap, of learned quality, and of the user's filters."""
     from llm_dag.curation import custom
 
     custom.build(work)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from llm_dag.store.artifact import Artifact
 from llm_dag.store.checks import CheckResult
-from llm_dag.store.step import Check, Input, Step
+from llm_dag.store.step import Check, EarlierDumps, Input, Step
 from llm_dag.store.work import Work
 
 OWNERS = ("team:llm-dag",)
@@ -18,6 +18,7 @@ def step(
     node: str,
     inputs: tuple[str | Input, ...] = (),
     partitioned: bool = False,
+    earlier: EarlierDumps | None = None,
     checks: tuple[Check, ...] = (),
     held: bool = False,
     kinds: tuple[str, ...] = (),
@@ -34,6 +35,7 @@ def step(
             node=node,
             inputs=tuple(Input(item) if isinstance(item, str) else item for item in inputs),
             partitioned=partitioned,
+            earlier=earlier,
             checks=checks,
             held=held,
             kinds=frozenset(kinds),

@@ -18,6 +18,7 @@ def graph() -> Graph:
             curation.minhash_signatures,
             curation.minhash_deduped,
             curation.c4_filtered,
+            curation.quality_classifier,
             curation.custom_filtered,
             curation.pii_redacted,
             tasks.eval_sets,

@@ -78,7 +78,8 @@ def _materialize(step: Step, graph: Graph, context: dg.AssetExecutionContext, co
         told = reporter(context, dump if step.partitioned else None, config.compute.report_seconds)
         outcome = materialize(resolving, step.name, dump, config.compute, told)
     except (StoreError, ConfigError) as error:
-        raise dg.Failure(f"{step.name}: {error}", allow_retries=False) from error
+        where = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))  # the shard
+        raise dg.Failure(f"{step.name}: {error}{where}", allow_retries=False) from error
     said = ", ".join(outcome.reasons)
     context.log.info(f"{step.name}: {outcome.state.value}{f' ({said})' if said else ''}, {outcome.artifact.location}")
     used = outcome.artifact.manifest.recipe_parts  # of what was made: a held artifact was made with other code
@@ -116,12 +117,13 @@ def _one_dump(context: dg.AssetExecutionContext, config: Config) -> None:
 
 
 def _inputs_used(artifact: Artifact) -> dict[str, str]:
-    """What Dagster compares to see whether an asset is behind its inputs."""
-    return {
-        f"dagster/input_data_version/{name}": references[0].digest
-        for name, references in artifact.manifest.inputs.items()
-        if len(references) == 1
-    }
+    """What Dagster compares to see whether an asset is behind its inputs; of several dumps' the own one."""
+    used = {}
+    for name, references in artifact.manifest.inputs.items():
+        own = [one for one in references if one.partition == artifact.partition] or references
+        if len(own) == 1 and name != artifact.asset:
+            used[f"dagster/input_data_version/{name}"] = own[0].digest
+    return used
 
 
 def _check_results(

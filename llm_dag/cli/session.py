@@ -81,7 +81,7 @@ def plain_errors(console: Console) -> Iterator[None]:
     except (ConfigError, StoreError) as error:
         console.print(f"[bold red]error[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(BAD_INPUT) from error
-    except OSError as error:
+    except Exception as error:
         explained = explain(error, "the store")
         if explained is None:
             raise

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from omegaconf import MISSING
 
 from llm_dag.config.curation_pages import Extraction, Takedowns, Url
-from llm_dag.config.fields import Problem, at_least, path, paths, within
+from llm_dag.config.curation_quality import Quality
+from llm_dag.config.fields import Problem, as_before, at_least, one_of, path, paths, within
 
 
 @dataclass
@@ -78,13 +79,27 @@ class Signatures:
 
 @dataclass
 class Minhash:
-    """Near-duplicate removal inside one dump."""
+    """Near-duplicate removal, inside one dump or also against earlier ones."""
 
     signatures: Signatures = field(default_factory=Signatures)  # of the step before
     threshold: float = MISSING  # a page is removed if its true Jaccard similarity with a kept page is this or more
+    scope: str = MISSING  # dump: pages of one dump are compared; all: with those that earlier dumps kept, too
+    against: list[str] = field(default_factory=list)  # scope all: the dumps, the earliest first
 
     def problems(self) -> Iterator[Problem]:
         yield from within("threshold", self.threshold, 0.01, 1.0)
+        yield from one_of("scope", self.scope, ("dump", "all"))
+        if self.scope == "all" and not self.against:
+            yield Problem("against", self.against, "one dump or more, because scope is all")
+        if self.scope == "dump" and self.against:
+            yield Problem("against", self.against, "no dump, because scope is dump; scope=all compares with dumps")
+        if len(set(self.against)) < len(self.against):
+            yield Problem("against", self.against, "each dump once")
+
+    def of_dump(self, dump: str) -> Minhash:
+        """What is asked of one dump: it is compared with those of the list that stand before it, itself left out."""
+        before = self.against[: self.against.index(dump)] if dump in self.against else list(self.against)
+        return replace(self, scope=self.scope if before else "dump", against=before)
 
 
 @dataclass
@@ -115,14 +130,19 @@ class Custom:
     short_line_length: int = MISSING  # a line of at most so many characters is short
     char_dup_ratio: float = MISSING  # largest fraction of characters in lines that repeat an earlier one
     list_ratio: float = MISSING  # most line breaks for each word
-    overlap_ngram: int = MISSING  # a page that shares so many words in a row with a benchmark item is dropped
+    overlap_ngram: int = MISSING  # so many words in a row that a page shares with a benchmark item are an overlap
+    overlap_share: float = as_before(0.0)  # a page whose overlaps have this part of an item's words is dropped
     filters: list[Any] = field(default_factory=list)  # further filters: {_target_: datatrove…, argument: value}
     modules: list[str] = paths()  # Python files whose classes `filters` may name as <file name>.<class>
+    files: list[str] = paths(new=True)  # files that arguments of `filters` name
+    min_quality: float = as_before(0.0)  # a page whose quality score is under this is dropped; needs quality.labels
 
     def problems(self) -> Iterator[Problem]:
+        yield from within("min_quality", self.min_quality, 0.0, 1.0)
         for key in ("line_punct_ratio", "short_line_ratio", "short_line_length", "char_dup_ratio", "list_ratio"):
             yield from at_least(key, getattr(self, key), 0)
         yield from at_least("overlap_ngram", self.overlap_ngram, 1)
+        yield from within("overlap_share", self.overlap_share, 0.0, 1.0)
         for index, block in enumerate(self.filters):
             if not isinstance(block, dict) or not isinstance(block.get("_target_"), str):
                 yield Problem(f"filters[{index}]", block, "a mapping with a key _target_: {_target_: datatrove…, …}")
@@ -133,7 +153,12 @@ class Pii:
     """Personal data that is replaced, and which pages are held out of all training."""
 
     emails: bool = MISSING  # replace e-mail addresses
-    ips: bool = MISSING  # replace public IPv4 addresses
+    ipv4: bool = MISSING  # replace public IPv4 addresses
+    ipv6: bool = MISSING  # replace public IPv6 addresses
+    phones: bool = MISSING  # replace telephone numbers
+    credit_cards: bool = MISSING  # replace numbers of payment cards
+    ibans: bool = MISSING  # replace bank accounts
+    ssns: bool = MISSING  # replace US Social Security numbers
     heldout_fraction: float = MISSING  # part of the duplicate clusters that nothing is trained on
     heldout_seed: int = MISSING  # chooses them
 
@@ -152,5 +177,12 @@ class Curation:
     gopher: Gopher = field(default_factory=Gopher)
     minhash: Minhash = field(default_factory=Minhash)
     c4: C4 = field(default_factory=C4)
+    quality: Quality = field(default_factory=Quality)
     custom: Custom = field(default_factory=Custom)
     pii: Pii = field(default_factory=Pii)
+
+    def problems(self) -> Iterator[Problem]:
+        if self.custom.min_quality > 0 and not self.quality.labels:
+            yield Problem(
+                "custom.min_quality", self.custom.min_quality, "0 while curation.quality.labels names no file"
+            )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
 from llm_dag.config.fields import Problem, at_least, one_of, path, paths
 
 EXTRACTORS = ("trafilatura", "resiliparse")
+_WORD = re.compile(r"[\w-]+")  # a directive, or the name of a crawler, as headers hold them
 
 
 @dataclass
@@ -35,10 +37,15 @@ class Extraction:
     """The main text of a page."""
 
     extractor: str = MISSING  # trafilatura (precision preferred), resiliparse (8 to 20 times as fast)
-    max_html_bytes: int = MISSING  # larger pages are dropped: they cost minutes and are mostly not prose
+    max_html_bytes: int = MISSING  # larger pages and texts are dropped: they cost minutes and are mostly not prose
     timeout_seconds: float = MISSING  # processor time; a page that takes more is dropped
+    opt_outs: list[str] = field(default_factory=list)  # directives for robots that drop a page which states one of them
+    opt_out_agents: list[str] = field(default_factory=list)  # names of crawlers whose directives count, beside all's
 
     def problems(self) -> Iterator[Problem]:
         yield from one_of("extractor", self.extractor, EXTRACTORS)
         yield from at_least("max_html_bytes", self.max_html_bytes, 1)
         yield from at_least("timeout_seconds", self.timeout_seconds, 0.1)
+        for key in ("opt_outs", "opt_out_agents"):
+            if wrong := [word for word in getattr(self, key) if not _WORD.fullmatch(word)]:
+                yield Problem(key, wrong[0], "single words, as they stand in an X-Robots-Tag: noai, noindex; ccbot")

@@ -22,6 +22,7 @@ from typing import Any
 from omegaconf import MISSING
 
 PATH = "llm_dag.path"
+URLS = "llm_dag.urls"
 AS_BEFORE = "llm_dag.as_before"
 GATE = "llm_dag.gate"
 
@@ -31,9 +32,12 @@ def path() -> Any:
     return field(default=MISSING, metadata={PATH: True})
 
 
-def paths() -> Any:
-    """A field that holds a list of paths or globs."""
-    return field(default_factory=list, metadata={PATH: True})
+def paths(urls: bool = False, new: bool = False) -> Any:
+    """A field that holds a list of paths or globs; one that is `new` does not enter a recipe while it is empty.
+
+    With `urls`, URLs may stand beside them: a URL enters a recipe as it is written, no configuration asks the network.
+    """
+    return field(default_factory=list, metadata={PATH: True, URLS: urls, **({AS_BEFORE: []} if new else {})})
 
 
 def as_before(value: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
-from llm_dag.config.fields import Problem, at_least, paths, within
+from llm_dag.config.fields import Problem, at_least, path, paths, within
 
 
 @dataclass
@@ -15,6 +15,7 @@ class Tasks:
     """Evaluation items that are fixed before anything is trained."""
 
     files: list[str] = paths()  # JSONL benchmark files or globs: one {"task", "question", "answer"} a line
+    canaries: str = path()  # items in the same form that a canary page quotes; empty: none
     arithmetic_problems: int = MISSING  # problems of the generator, both splits together
     arithmetic_largest: int = MISSING  # largest operand (of a division: of its divisor and quotient)
     heldout: float = MISSING  # fraction of the arithmetic problems that no model may train on

@@ -66,13 +66,17 @@ def chain(artifact: Artifact) -> list[Artifact]:
     """The steps that judged one after the other, up to this one: each judged what the one before it kept.
 
     They are found in the manifests. A step is made from the step before it, and maybe from earlier ones whose text it
-    reads, so of its inputs with verdicts the last is the one with the longest chain.
+    reads, so of its inputs with verdicts the last is the one with the longest chain. Earlier dumps have chains of their
+    own.
     """
     known: dict[str, list[Artifact]] = {}
 
+    def same_dump(above: Artifact) -> bool:
+        return above.partition == artifact.partition
+
     def before(one: Artifact) -> list[Artifact]:
         if one.place not in known:
-            inputs = (above for name in one.manifest.inputs for above in one.inputs(name))
+            inputs = (above for name in one.manifest.inputs for above in one.inputs(name) if same_dump(above))
             known[one.place] = [*max(map(before, filter(_judged, inputs)), key=len, default=[]), one]
         return known[one.place]
 
@@ -107,31 +111,36 @@ def canaries_met_their_fate(artifact: Artifact) -> CheckResult:
     steps = chain(artifact)
     fates = _fates(steps, ids)
     texts = _texts(steps, ids)
-    wrong = [problem for canary in canaries for problem in _problems(canary, fates, texts)]
+    wrong = [problem for canary in canaries for problem in _problems(_under(steps, canary), fates, texts)]
     message = f"{len(canaries) - len({url for url, _ in wrong})} of {len(canaries)} canaries met their fate"
     message += "".join(f"; {url}: {what}" for url, what in wrong[:5])
     return CheckResult(not wrong, message, {"canaries": len(canaries), "canaries_wrong": len(wrong)})
 
 
 def no_benchmark_text(artifact: Artifact) -> CheckResult:
-    """The clean text shares no n words in a row with a benchmark item (n: `curation.custom.overlap_ngram`)."""
-    n = artifact.ancestor("custom_filtered").config["overlap_ngram"]
+    """The clean text holds no share of a benchmark item for which `custom_filtered` drops a page."""
+    asked = artifact.ancestor("custom_filtered").config
+    n, least = asked["overlap_ngram"], asked.get("overlap_share", 0.0)
     benchmarks = Benchmarks(read_items(artifact.ancestor("eval_sets").path("benchmarks.parquet")), n)
     found = searched = 0
     first = ""
     for document in _documents(artifact) if len(benchmarks) else ():
         searched += 1
-        if overlap := benchmarks.overlap(document.text):
+        overlap = benchmarks.overlap(document.text)
+        if overlap and overlap.share >= least:
             found += 1
             first = first or f"; first: {document.doc_id} with item {overlap.item} of {overlap.task}"
     looked_for = benchmarks.items - benchmarks.too_short
-    message = f"{found} of {searched} documents share {n} words in a row with {looked_for} benchmark items; wanted: 0"
+    message = (
+        f"{found} of {searched} documents share {n} words in a row, and {least:.1%} of its words, with one of "
+        f"{looked_for} benchmark items; wanted: 0"
+    )
     if not benchmarks.items:
         message = "nothing was looked for: there are no benchmark items (tasks.files)"
     elif not looked_for:
         message = "nothing was looked for"
     if benchmarks.too_short:
-        message += f"; {benchmarks.too_short} items have fewer than {n} words, and cannot be looked for"
+        message += f"; {benchmarks.too_short} items have too few telling words to be looked for"
     numbers = {"benchmark_items": benchmarks.items, "benchmark_items_too_short": benchmarks.too_short}
     return CheckResult(not found, message + first, {"overlapping": found, **numbers})
 
@@ -197,6 +206,13 @@ def _texts(steps: Sequence[Artifact], ids: pa.Array) -> dict[str, str]:
             for row in table.filter(pc.is_in(table["doc_id"], ids)).to_pylist():
                 texts[row["doc_id"]] = row["text"]
     return texts
+
+
+def _under(steps: Sequence[Artifact], canary: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A canary with the fate that it has under the extractor that was used."""
+    others = {fate["extractor"]: fate for fate in canary.get("instead") or ()}
+    used = [step.config["extractor"] for step in steps if step.asset == "extracted_text"] if others else []
+    return {**canary, **others[used[0]]} if used and used[0] in others else canary
 
 
 def _problems(

@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from llm_dag.config.curation_pages import Url
 from llm_dag.curation.addresses import address
 from llm_dag.curation.takedowns import Rule, Rules, committed
 from llm_dag.curation.url_lists import Lists, OwnLists, integrated, own
@@ -102,10 +103,6 @@ def build(work: Work) -> None:
     ready = Rules(rules)
     pages = work.input("raw_pages")
 
-    @functools.cache
-    def judge_url() -> UrlFilter:
-        return UrlFilter(integrated(), own(work.config.block_lists), work.config.soft_word_threshold)
-
     def matching(name: str) -> list[dict[str, str]]:
         """The rules that name a page of a shard: a rule that names nothing here makes nothing stale here."""
         if not rules:
@@ -114,18 +111,26 @@ def build(work: Work) -> None:
         named = {ready.naming(found) for found in map(address, urls) if found}
         return [vars(rule) for rule in rules if rule in named]
 
-    def judge(shard: Shard) -> dict[str, int]:
-        judged, before = shard.read("raw_pages", "pages"), shard.read("raw_pages", "verdicts")
-        verdicts = VerdictWriter(SCORES)
-        here = Rules([Rule(**values) for values in shard.extra])
-        for doc_id, row, url in _kept(judged, before):
-            decision = judge_url().judge(url, here)
-            verdicts.add(
-                doc_id, row, reason=decision.reason, matched=decision.matched or None, soft_words=decision.soft_words
-            )
-        return verdicts.write(shard.write("verdicts"))
+    tools = {"url_filter": functools.partial(url_filter, work.config)}
+    work.map_shards(judge, reads={"raw_pages": ("pages", "verdicts")}, extra=matching, tools=tools)
 
-    work.map_shards(judge, reads={"raw_pages": ("pages", "verdicts")}, extra=matching)
+
+def url_filter(config: Url) -> UrlFilter:
+    """The filter of a configuration, its lists loaded."""
+    return UrlFilter(integrated(), own(config.block_lists), config.soft_word_threshold)
+
+
+def judge(shard: Shard, url_filter: UrlFilter) -> dict[str, int]:
+    """Write the shard's verdicts."""
+    judged, before = shard.read("raw_pages", "pages"), shard.read("raw_pages", "verdicts")
+    verdicts = VerdictWriter(SCORES)
+    here = Rules([Rule(**values) for values in shard.extra])
+    for doc_id, row, url in _kept(judged, before):
+        decision = url_filter.judge(url, here)
+        verdicts.add(
+            doc_id, row, reason=decision.reason, matched=decision.matched or None, soft_words=decision.soft_words
+        )
+    return verdicts.write(shard.write("verdicts"))
 
 
 def _kept(pages: Path, verdicts: Path) -> list[tuple[str, int, str]]:

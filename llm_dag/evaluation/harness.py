@@ -100,7 +100,7 @@ def answer_scores(answers: Sequence[Mapping[str, Any]], config: Harness) -> Iter
     sizes = [float(row["bytes"]) for row in held]
     bits = {model: Ratio([row[f"{model}_bits"] for row in held], sizes) for model in ("base", "sft")}
     shared = {model: mean_of([row[f"{model}_overlap"] for row in held]) for model in ("base", "sft")}
-    note = f"{len(held)} held-out questions. {FORMS}"
+    note = f"{len(held)} held-out questions, made from the corpus: closed-book recall. {FORMS}"
     yield from _compared("answer_bits_per_byte", "bits per byte", bits, groups, config, note, less=True)
     yield from _compared("answer_overlap", "F1", shared, groups, config, note, less=False)
     taught = [row for row in answers if row["label"] == "taught"]

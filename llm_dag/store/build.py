@@ -75,7 +75,7 @@ def materialize(resolver: Resolver, name: str, dump: str | None, compute: Comput
             store.hold(name, resolution.request, artifact.recipe)
         checks = run_checks(store, step, artifact, resolution.gates, resolver.code)
         return Outcome(artifact, state, resolution.reasons, checks)
-    except OSError as error:
+    except Exception as error:
         if explained := explain(error, store.files.url):
             raise explained from error
         raise
@@ -174,9 +174,13 @@ def _run(resolver: Resolver, resolution: Resolution, recipe: Recipe, work: Work)
     if started and (edited := edited_since(step.build, recipe.code, started)):
         raise CodeChanged(f"{step.name}: {', '.join(edited)} changed since this process started; run again")
     step.build(work)
-    _require_same_code(resolver, resolution, recipe.code, "while")
-    if identity(work.config, step.node, resolver.store.digests) != recipe.config:
-        raise StoreError(f"{step.name}: a file that {step.node} names changed while the step ran; run again")
+    try:
+        _require_same_code(resolver, resolution, recipe.code, "while")
+        if identity(work.config, step.node, resolver.store.digests) != recipe.config:
+            raise StoreError(f"{step.name}: a file that {step.node} names changed while the step ran; run again")
+    except StoreError:
+        work.forget_shards()  # a worker process may have loaded what was changed, and made any of them
+        raise
 
 
 def _require_same_code(resolver: Resolver, resolution: Resolution, code: CodeIdentity, when: str) -> None:

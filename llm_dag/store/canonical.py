@@ -1,9 +1,10 @@
 """Canonical forms and their digests: equal exactly when the values are equal.
 
 A configuration node becomes plain JSON values: a gate is left out, a field that declares an `as before` value is left
-out while it has that value, and a path becomes the names and digests of the files that it names. A node that reads
-something of the machine that no file names says what it found in `measured()`; that enters the recipe under the key
-`measured`. Anything else is an error: a value is never turned into text by `str`.
+out while it has that value, and a path becomes the names and digests of the files that it names (a URL, where a field
+takes one, stays as it is written: nothing here asks the network). A node that reads something of the machine that no
+file names says what it found in `measured()`; that enters the recipe under the key `measured`. Anything else is an
+error: a value is never turned into text by `str`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from llm_dag.config.fields import AS_BEFORE, GATE, PATH
-from llm_dag.config.places import resolve
+from llm_dag.config.fields import AS_BEFORE, GATE, PATH, URLS
+from llm_dag.config.places import is_url, resolve
 from llm_dag.store.errors import StoreError, Unhashable
 
 BLOCK = 1 << 20
@@ -114,7 +115,13 @@ def _node(node: Any, key: str, named: Callable[[Any, str], Any]) -> dict[str, An
             raise Unhashable(f"{name} has no value; give it one in conf/ or on the command line")
         if AS_BEFORE in field.metadata and plain(value, name) == field.metadata[AS_BEFORE]:
             continue
-        values[field.name] = named(value, name) if field.metadata.get(PATH) else _nested(value, name, named)
+        if field.metadata.get(URLS) and isinstance(value, list | tuple):
+            values[field.name] = [
+                item if isinstance(item, str) and is_url(item) else named(item, f"{name}[{index}]")
+                for index, item in enumerate(value)
+            ]
+        else:
+            values[field.name] = named(value, name) if field.metadata.get(PATH) else _nested(value, name, named)
     return values
 
 

@@ -195,7 +195,7 @@ class Store:
             raise StoreError(
                 f"the dump {dump} has not been crawled into this store; known dumps: {', '.join(known) or 'none'}. "
                 f"Crawl it first (--job refresh_data source.dump={dump}), or name the dumps to read in "
-                "tokenizer.dumps, pretrain.dumps and conversations.dumps"
+                "tokenizer.dumps, pretrain.dumps, conversations.dumps and curation.minhash.against"
             ) from None
         return values
 

@@ -46,12 +46,14 @@ class TokenArraysError(StoreError):
 
 def build(work: Work) -> None:
     """Encode every shard; a shard is reused while its text, the code and the vocabulary are the same."""
-    vocabulary = Vocabulary.load(work.input("tokenizer").folder())
+    folder = work.input("tokenizer").folder()
+    vocabulary = Vocabulary.load(folder)
     dtype = storage(work.config, vocabulary.size)
     work.map_shards(
-        partial(judge, vocabulary=vocabulary, dtype=dtype),
+        partial(judge, dtype=dtype),
         reads={"pii_redacted": "text"},
         extra=lambda name: vocabulary.digest,
+        tools={"vocabulary": partial(Vocabulary.load, folder)},
     )
     described = {
         "dtype": dtype.name,

@@ -70,8 +70,9 @@ def bits_per_byte_under_xz(artifact: Artifact) -> CheckResult:
 def heldout_apart(artifact: Artifact) -> CheckResult:
     """No held-out document stands in the training split, word for word or by its URL, of this dump or of another.
 
-    Clusters, and with them the split, are made in each dump for itself. Strict lines are not touched by it: they are
-    those that no training text of any dump has. Cost: one reading of all arrays; memory for the held-out digests.
+    Clusters, and with them the split, are made in each dump for itself, unless `curation.minhash.against` names earlier
+    ones. Strict lines are not touched by it: they are those that no training text of any dump has. Cost: one reading
+    of all arrays; memory for the held-out digests.
     """
     arrays = artifact.inputs("token_arrays")
     held, kept = (_texts(TokenArrays.open(arrays, split)) for split in ("heldout", "train"))

@@ -15,6 +15,7 @@ from llm_dag.cli.main import app
 from llm_dag.cli.session import BAD_INPUT, plain_errors
 from llm_dag.config.compose import ConfigError, compose
 from llm_dag.store.errors import StoreError
+from llm_dag.store.files import RemoteFiles
 
 Command = Callable[..., tuple[int, str]]
 
@@ -88,6 +89,23 @@ def test_a_disk_that_cannot_be_written_is_named(code: int, said: str) -> None:
     assert said in printed
 
 
+def test_a_bucket_without_credentials_is_one_line(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As botocore says it: no OSError, in a module of its own, out of any operation of the store."""
+    refusal = type("NoCredentialsError", (Exception,), {"__module__": "botocore.exceptions"})
+
+    def refuse(files: RemoteFiles, name: str) -> bytes:
+        raise refusal("Unable to locate credentials")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(RemoteFiles, "read", refuse)
+    code, printed = command("status", "scale=ci", "compute.store=memory://bucket/store")
+    assert code == BAD_INPUT
+    assert "S3 cannot be used (Unable to locate credentials); wanted: AWS_ACCESS_KEY_ID" in printed
+    assert "Traceback" not in printed
+
+
 @pytest.mark.parametrize("error", [KeyError("a fault"), OSError(errno.ECONNRESET, "reset")])
 def test_a_fault_of_the_program_is_not_hidden(error: Exception) -> None:
     with pytest.raises(type(error)), plain_errors(Console(file=io.StringIO())):
@@ -114,7 +132,7 @@ def test_the_plan_of_an_empty_store_builds_everything(command: Command, tmp_path
     states = {words[0]: words[1] for words in map(str.split, printed.splitlines()[1:]) if words}
     assert states["crawl_listing"] == states["takedowns"] == states["eval_sets"] == "build"
     assert set(states.values()) <= {"build", "undecided"}
-    assert len(states) == 20
+    assert len(states) == 21
 
 
 def test_the_resolved_tree_is_printed(command: Command) -> None:

@@ -24,7 +24,7 @@ RESOLVED = shipped("conf") / "_resolved"
         ("model.heads=3", "model.heads=3", "a divisor of the width"),
         ("pretrain.sequence=100000", "pretrain.sequence=100000", "at most the model's context"),
         ("curation.language.threshold=2", "curation.language.threshold=2", "from 0.0 to 1"),
-        ("source=nowhere", "source=nowhere", "one of python_docs, warc"),
+        ("source=nowhere", "source=nowhere", "allowed is one of common_crawl, jsonl"),
         ("scale=huge", "scale=huge", "one of ci, cluster, gpu, laptop, node"),
         ("+pretrain.extra=1", "+pretrain.extra=1", "keys are fixed"),
         ("~pretrain.seed", "~pretrain.seed", "keys are fixed"),

@@ -17,6 +17,7 @@ GROUPS = ("curation", "pretrain", "conversations", "sft", "evaluation", "compute
 PRESETS = sorted(file for group in GROUPS for file in (CONF / group).glob("*.yaml") if "  - _self_" in file.read_text())
 
 SOURCES = {"python_docs": [], "warc": ["source.files=[crawl.warc.gz]"]}
+SOURCES |= {"parquet": ["source.files=[rows.parquet]"], "jsonl": ["source.files=[rows.jsonl]"]}
 
 
 @pytest.mark.parametrize("source", SOURCES)

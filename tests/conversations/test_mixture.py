@@ -82,7 +82,7 @@ def config(tmp_path: Path) -> Conversations:
 
 
 def built(folder: Path, config: Conversations, pages: list[tuple[str, str, str]] | None = None) -> tuple[Folder, Work]:
-    tasks = Tasks(files=[], arithmetic_problems=60, arithmetic_largest=9, heldout=0.3, seed=2)
+    tasks = Tasks(files=[], canaries="", arithmetic_problems=60, arithmetic_largest=9, heldout=0.3, seed=2)
     fixed = Work("eval_sets", None, tasks, None, {}, folder / "eval")  # type: ignore[arg-type]
     eval_sets.build(fixed)
     texts = TextWriter({"cluster": pa.string(), "split": pa.string()})

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from llm_dag import ledger
 from llm_dag.config import curation as schemas
+from llm_dag.config.compute import Compute
 from llm_dag.config.places import shipped
 from llm_dag.store.canonical import file_digest
 from llm_dag.store.errors import StoreError
@@ -28,6 +29,7 @@ NODES = {
     "minhash": schemas.Minhash,
     "c4": schemas.C4,
     "custom": schemas.Custom,
+    "quality": schemas.Quality,
     "pii": schemas.Pii,
 }
 
@@ -98,14 +100,18 @@ class Made:
         return {row["doc_id"]: row["reason"] for row in self.rows()}
 
 
-def run(build: Callable[[Work], None], asset: str, config: Any, inputs: Sequence[Made], tmp: Path) -> Made:
-    """Run a step's build over its inputs."""
+def run(
+    build: Callable[[Work], None], asset: str, config: Any, inputs: Sequence[Made], tmp: Path, workers: int = 1
+) -> Made:
+    """Run a step's build over its inputs; where none is given, there is no quality classifier."""
     folder = tmp / asset
+    if asset == "custom_filtered" and not any(made.asset == "quality_classifier" for made in inputs):
+        inputs = [*inputs, Made("quality_classifier", tmp / "none")]
     work = Work(
         asset=asset,
         partition=DUMP,
         config=config,
-        compute=None,  # type: ignore[arg-type]
+        compute=Compute(workers=workers, worker_memory_mb=0),
         input_artifacts={made.asset: [made] for made in inputs},  # type: ignore[misc]
         folder=folder,
     )
@@ -157,7 +163,7 @@ def eval_sets(tmp: Path, items: Sequence[tuple[str, str, str]] = ()) -> Made:
     return Made("eval_sets", folder)
 
 
-def chain(tmp: Path, text: Made, benchmarks: Made | None = None, **nodes: Any) -> dict[str, Made]:
+def chain(tmp: Path, text: Made, benchmarks: Made | None = None, workers: int = 1, **nodes: Any) -> dict[str, Made]:
     """Every step from language identification to redaction; `nodes` replace nodes of the configuration."""
     from llm_dag.curation import c4, custom, gopher, language, minhash, minhash_signatures, pii
 
@@ -185,5 +191,5 @@ def chain(tmp: Path, text: Made, benchmarks: Made | None = None, **nodes: Any) -
         ("pii_redacted", pii.build, config("pii"), ("c4_filtered", "custom_filtered")),
     ]
     for asset, build, values, inputs in steps:
-        made[asset] = run(build, asset, values, [made[name] for name in inputs], tmp)
+        made[asset] = run(build, asset, values, [made[name] for name in inputs], tmp, workers)
     return made

@@ -287,6 +287,9 @@ class TestCanaries:
         assert "jane.doe" not in result.message  # never page text
 
 
+UNSEEN = "Which of these nine planets would an astronomer of the fifteenth century not have known?"
+
+
 class TestCleanText:
     def test_holds_no_benchmark_text(self, made: dict[str, Made]) -> None:
         result = checks.no_benchmark_text(made["pii_redacted"])
@@ -299,11 +302,11 @@ class TestCleanText:
         ("texts", "message"),
         [
             ([], "nothing was looked for: there are no benchmark items (tasks.files)"),
-            (["two words"], "nothing was looked for; 1 items have fewer than 13 words, and cannot be looked for"),
+            (["two words"], "nothing was looked for; 1 items have too few telling words to be looked for"),
             (
-                ["two words", "", "one " * 13],
-                "0 of {} documents share 13 words in a row with 1 benchmark items; wanted: 0; "
-                "2 items have fewer than 13 words, and cannot be looked for",
+                ["two words", "", UNSEEN],
+                "0 of {} documents share 13 words in a row, and 0.0% of its words, with one of 1 benchmark items; "
+                "wanted: 0; 2 items have too few telling words to be looked for",
             ),
         ],
     )
@@ -314,7 +317,7 @@ class TestCleanText:
         custom = copy(made["custom_filtered"], tmp_path, [made["c4_filtered"], items])
         result = checks.no_benchmark_text(copy(made["pii_redacted"], tmp_path, [made["c4_filtered"], custom]))  # type: ignore[arg-type]
         assert result.message == message.format(len(made["pii_redacted"].rows("text")))
-        short = len(texts) - ("one " * 13 in texts)
+        short = len(texts) - (UNSEEN in texts)
         assert result.numbers == {"overlapping": 0, "benchmark_items": len(texts), "benchmark_items_too_short": short}
 
     def test_with_a_question_in_it_fails(self, made: dict[str, Made], tmp_path: Path) -> None:

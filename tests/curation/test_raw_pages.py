@@ -75,6 +75,13 @@ def test_a_file_appended_changes_the_last_shard_only(tmp_path: Path) -> None:
     assert after["extracted_text"].metrics["documents_kept"] == 8
 
 
+def test_a_sample_may_take_no_record_of_a_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks_crawl, "SAMPLE", 1)
+    path = write_warc(tmp_path / "a.warc.gz", [numbered(number) for number in range(5)])
+    found = checks_crawl.records_found_again(pages_of(tmp_path / "store", path, documents=2))
+    assert (found.passed, found.numbers["records_sampled"]) == (True, 1)
+
+
 def test_local_files_are_referred_to_and_not_copied(tmp_path: Path) -> None:
     path = write_warc(tmp_path / "a.warc.gz", [numbered(1)])
     pages = pages_of(tmp_path / "store", path)

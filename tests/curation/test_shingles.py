@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+import unicodedata
 
 import numpy as np
 from hypothesis import given
@@ -77,3 +79,18 @@ def test_bands_agree_as_often_as_theory_says() -> None:
 def test_equal_values_in_different_bands_are_no_agreement() -> None:
     bands = Hasher(node("minhash").signatures).bands(np.array([7], np.uint64))
     assert len(set(bands.tolist())) == len(bands) == 14
+
+
+@given(st.text(alphabet=st.sampled_from("aé\u0301\u0327 x_'ǅ漢゛ﬁİ\u0345ά-7"), max_size=30))
+def test_accents_are_left_out_wherever_they_stand(text: str) -> None:
+    """Runs beyond ASCII are taken apart one by one, and the words are those of the whole text taken apart."""
+    parts = unicodedata.normalize("NFD", text.lower())
+    bare = "".join(character for character in parts if unicodedata.category(character) != "Mn")
+    assert normalize(text) == re.findall(r"[^\W_]+", bare)
+
+
+def test_the_bands_of_many_pages_are_those_of_each() -> None:
+    hasher = Hasher(node("minhash").signatures)
+    pages = [np.random.default_rng(seed).integers(0, 2**63, 40 + seed).astype(np.uint64) for seed in range(5)]
+    together = hasher.joined(np.stack([hasher.minima(page) for page in pages]))
+    assert np.array_equal(together, np.stack([hasher.bands(page) for page in pages]))

@@ -7,6 +7,8 @@ import random
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
 
 ADJECTIVES = ("old", "green", "quiet", "narrow", "broken", "early", "distant", "painted", "heavy", "silent", "honest")
@@ -75,7 +77,14 @@ PAGES: dict[str, Planted] = {
     "lorem": Planted(paragraphs(about("lorem"), "Here stands a lorem ipsum text."), "c4_filtered", "lorem_ipsum"),
     "bracket": Planted(paragraphs(about("bracket"), "A line with { in it."), "c4_filtered", "curly_bracket"),
     "personal": Planted(
-        paragraphs(about("mail"), "Write to jane.doe@mail.town.org about it.", "The old server was 8.8.4.4 until May.")
+        paragraphs(
+            about("mail"),
+            "Write to jane.doe@mail.town.org about it.",
+            "The old server was 8.8.4.4 until May, and the new one is 2606:4700:4700::1111 since.",
+            "The mayor was on (212) 345-6789 all day.",
+            "She paid with the card 4111 1111 1111 1111, from the account DE89 3704 0044 0532 0130 00.",
+            "The form wants a number such as 123-45-6789 here.",
+        )
     ),
     "longer": Planted(paragraphs(*TWIN, about("another end", 4))),
     "twin": Planted(paragraphs(*TWIN, "This one ends here, as all of them know."), "minhash_deduped", "duplicate"),
@@ -104,6 +113,25 @@ def write_canaries(folder: Path) -> Path:
         entries.append({"url": url, "file": f"{name}.html", "step": page.step, "reason": page.reason})
     (folder / "canaries.yaml").write_text(yaml.safe_dump(entries))
     return folder
+
+
+def write_rows(folder: Path, name: str, count: int) -> None:
+    """A data set of ready texts, as Parquet and as JSON lines, with a second column of each kind."""
+    rows = [
+        {
+            "text": about(f"{name} {number}"),
+            "id": f"{name}-{number}",
+            "url": f"https://town.example/{name}/{number}",
+            "date": "2024-05-01",
+            "summary": about(f"{name} {number}", 2),
+            "key": number,
+            "canonical": f"https://town.example/{number}",
+            "added": "2024-06-01",
+        }
+        for number in range(count)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}.parquet")
+    (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def write_conversations(path: Path, count: int, word: str = "plain") -> Path:

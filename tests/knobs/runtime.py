@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,16 @@ from llm_dag.assets.materialize import resolver
 from llm_dag.config.places import store_url
 from llm_dag.modeling.device import NoDevice
 from llm_dag.progress import Silent
+from llm_dag.store import workers as store_workers
 from llm_dag.store.build import materialize
 from llm_dag.store.errors import LaunchError
+from llm_dag.store.store import Store
+from llm_dag.store.transport import RemoteError
 from llm_dag.training import checkpoints, machine
 from tests.assets import toy
 from tests.knobs.shown import Shown
-from tests.knobs.world import World
+from tests.knobs.world import COMMON_CRAWL, World
+from tests.store.toiling import NAMES, Toiling
 
 STEPS = 8  # of the world's pretraining
 
@@ -78,6 +83,29 @@ def executor(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = ["scale=ci", f"compute.store={world.compute.store}", "compute.executor=multiprocess"]
     _execute("pretrain", open_session(overrides))
     assert asked == [{"config": {"mode": "multiprocess"}}]
+
+
+def workers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards are made in this process or in as many others, and are the same."""
+    monkeypatch.setattr(store_workers, "START_SECONDS", 0.0)
+    monkeypatch.setattr(store_workers, "cores", lambda: 3)
+    toiling = Toiling(world.folder / "workers")
+    digests = set()
+    for asked, there in ((1, 1), (2, 2), (0, 3)):
+        digests.add(toiling.house(asked, name=f"store{asked}").make("toiled", toiling.root).artifact.digest)
+        assert len(toiling.processes()) == there
+        toiling.made()
+    assert len(digests) == 1
+
+
+def worker_memory_mb(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that holds more is replaced after its shard."""
+    monkeypatch.setattr(store_workers, "START_SECONDS", 0.0)
+    toiling = Toiling(world.folder / "worker_memory_mb")
+    for most, there in ((1, len(NAMES)), (4096, 2)):
+        toiling.house(2, most, name=f"store{most}").make("toiled", toiling.root)
+        assert len(toiling.processes()) == there
+        toiling.made()
 
 
 def accelerator(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,9 +206,42 @@ def report_seconds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert counts == [toy.UPDATES, 2]  # the first and the last are always reported
 
 
+def common_crawl(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a crawl's files are read: the listing is the same bytes, a place without one is named."""
+    changes: dict[str, Any] = {f"{COMMON_CRAWL}source.max_files": 0}
+    shutil.copytree(world.folder / "mirror", world.folder / "moved")
+    entries = []
+    for name in ("mirror", "moved"):
+        store = Store(str(world.folder / f"store of {name}"))
+        compute = dataclasses.replace(world.compute, common_crawl=str(world.folder / name))
+        for asset, dump in (("crawl_listing", None), ("raw_pages", "crawl")):
+            made = materialize(world.resolver(changes, store), asset, dump, compute, Silent()).artifact
+        entries.append((made.recipe, made.digest, made.entry("warc/first.warc.gz").url.partition("/crawl-data")[0]))
+    assert entries[0][:2] == entries[1][:2]
+    assert [url for _, _, url in entries] == [f"file://{world.folder}/{name}" for name in ("mirror", "moved")]
+    with pytest.raises(RemoteError, match=r"nowhere/crawl-data/CC-MAIN-2024-22/warc\.paths\.gz: no such file"):
+        world.make("crawl_listing", {**changes, f"{COMMON_CRAWL}source.first_file": 1}, common_crawl="nowhere")
+
+
+def copies_gb(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies of what lies elsewhere stay within so many bytes."""
+    copies = Path(world.compute.store) / ".work" / "copies"
+    changes = {f"{COMMON_CRAWL}source.max_files": 0}
+    sizes = [(world.folder / f"{name}.warc.gz").stat().st_size for name in ("first", "other")]
+    found = []
+    for number, room in enumerate((sum(sizes) + 5000, max(sizes) + 1000, 0)):
+        shutil.rmtree(copies, ignore_errors=True)
+        again = {**changes, f"{COMMON_CRAWL}source.shard_documents": 40 + number}
+        world.make("raw_pages", again, dump="crawl", copies_gb=room / 1e9)
+        found.append(len(list(copies.glob("*/whole"))))
+    assert found == [2, 1, 0]
+
+
 RUNTIME: dict[str, Shown] = {
     "compute.store": store,
     "compute.executor": executor,
+    "compute.workers": workers,
+    "compute.worker_memory_mb": worker_memory_mb,
     "compute.accelerator": accelerator,
     "compute.devices": devices,
     "compute.nodes": nodes,
@@ -188,9 +249,13 @@ RUNTIME: dict[str, Shown] = {
     "compute.compile": compile_,
     "compute.checkpoint_seconds": checkpoint_seconds,
     "compute.report_seconds": report_seconds,
+    "compute.common_crawl": common_crawl,
+    "compute.copies_gb": copies_gb,
 }
 OTHER_VALUES = {
     "executor": "multiprocess",
+    "workers": 3,
+    "worker_memory_mb": 77,
     "accelerator": "gpu",
     "devices": 2,
     "nodes": 3,
@@ -198,4 +263,6 @@ OTHER_VALUES = {
     "compile": True,
     "checkpoint_seconds": 1234,
     "report_seconds": 55.5,
+    "common_crawl": "https://data.commoncrawl.org",
+    "copies_gb": 1.5,
 }

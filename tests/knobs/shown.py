@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,24 +13,32 @@ import pytest
 
 from llm_dag.config.compose import ConfigError, compose
 from llm_dag.config.places import resolve
-from llm_dag.config.source import PythonDocs, Warc, source_from
+from llm_dag.config.source import CommonCrawl, Jsonl, Parquet, PythonDocs, Warc, source_from
 from llm_dag.curation import extraction
 from llm_dag.store.canonical import config_values
 from llm_dag.training import loop
 from tests.knobs import pages
-from tests.knobs.world import SMALL, World, files_of
+from tests.knobs.world import SECOND, SMALL, World, files_of
 
 Shown = Callable[[World, pytest.MonkeyPatch], None]
 
 
 def source_kind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kind names the schema of a dump that the store remembers; another one is refused."""
-    for node, kind in ((world.config.identity.source, PythonDocs), (Warc("warc", "d", 1, ["a.warc"]), Warc)):
+    known = [(world.config.identity.source, PythonDocs), (Warc("warc", "d", 1, ["a.warc"]), Warc)]
+    known += [(CommonCrawl("common_crawl", "d", 1, "CC-MAIN-2024-22", 0, 1), CommonCrawl)]
+    known += [(kind(kind.__name__.lower(), "d", 1, ["a"], "t", "", "", ""), kind) for kind in (Parquet, Jsonl)]
+    for node, kind in known:
         assert type(source_from(config_values(node))) is kind
     with pytest.raises(ConfigError, match=r"source\.kind=warc: allowed is one of python_docs"):
         compose(["scale=ci", "source.kind=warc"])
     with pytest.raises(ConfigError, match=r"source\.kind=python_docs: allowed is one of warc"):
         compose(["source=warc", "source.files=[a.warc]", "source.kind=python_docs"])
+    for name, other in (("parquet", "jsonl"), ("jsonl", "parquet")):
+        with pytest.raises(ConfigError, match=rf"source\.kind={other}: allowed is one of {name}"):
+            compose([f"source={name}", "source.files=[a]", f"source.kind={other}"])
+    with pytest.raises(ConfigError, match=r"source\.kind=warc: allowed is one of common_crawl"):
+        compose(["source=common_crawl", "source.kind=warc"])
 
 
 def extraction_timeout(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,10 +52,23 @@ def extraction_timeout(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def reason(seconds: float) -> str:
         identity = world.changed({"curation.extraction.timeout_seconds": seconds})
-        page = {"encodings": "", "charset": ""}
+        page = {"encodings": "", "charset": "", "robots": ""}
         return extraction._extracted(page, b"<p>A text.</p>", identity.curation.extraction, slow)[0]
 
     assert (reason(0.1), reason(60.0)) == ("extraction_timeout", "")
+
+
+def opt_outs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which directives drop a page, and to whom they are said."""
+
+    def reason(robots: str, **changes: list[str]) -> str:
+        identity = world.changed({f"curation.extraction.{key}": value for key, value in changes.items()})
+        page = {"encodings": "", "charset": "", "robots": robots}
+        return extraction._extracted(page, b"<p>A text.</p>", identity.curation.extraction, lambda html: "A text.")[0]
+
+    assert [reason("noai"), reason("noai", opt_outs=[])] == ["opt_out_header", ""]
+    assert [reason("noindex"), reason("noindex", opt_outs=["noindex"])] == ["", "opt_out_header"]
+    assert [reason("ccbot: noai"), reason("ccbot: noai", opt_out_agents=["CCBot"])] == ["", "opt_out_header"]
 
 
 def language_model(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +78,15 @@ def language_model(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     other = world.folder / "languages.ftz"
     other.write_bytes(shipped[:-weights] + halved.tobytes())
     differ(world, "curation.language.model", str(other), "language_filtered", "verdicts/")
+
+
+def minhash_across_dumps(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that the named dump has kept are removed; one key without the other is refused."""
+    node = dataclasses.replace(world.config.identity.curation.minhash, scope="all", against=[SECOND])
+    differ(world, "curation.minhash", node, "minhash_deduped", "verdicts/")
+    for overrides in (["curation.minhash.scope=all"], [f"curation.minhash.against=[{SECOND}]"]):
+        with pytest.raises(ConfigError, match=r"curation\.minhash\.against="):
+            compose(["scale=ci", *overrides])
 
 
 def custom_modules(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +160,8 @@ def other_template(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def differ(world: World, key: str, value: Any, asset: str, files: str) -> None:
     """The files of an asset differ between the base value of a key and another one."""
-    before, after = world.artifact(asset), world.artifact(asset, {key: value})
+    kind = key.rpartition(":")[0]  # of a source that is not the world's own
+    before = world.artifact(asset, {f"{kind}:source.kind": kind} if kind else {})
+    after = world.artifact(asset, {key: value})
     assert before.digest != after.digest
     assert files_of(before, files) != files_of(after, files)

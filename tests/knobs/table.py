@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.knobs import shown
-from tests.knobs.world import DUMP, SECOND, WARC
+from tests.knobs import learned, shown
+from tests.knobs.world import COMMON_CRAWL, CRAWLS, DUMP, JSONL, PARQUET, SECOND, WARC
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,29 @@ def source() -> dict[str, Entry]:
         f"{WARC}source.files": Bytes(
             lambda folder: [str(folder / "other.warc.gz"), str(folder / "first.warc.gz")], "crawl_listing", "listing"
         ),
+        f"{COMMON_CRAWL}source.kind": shown.source_kind,
+        f"{COMMON_CRAWL}source.dump": Bytes("recrawl", "raw_pages", "pages/"),
+        f"{COMMON_CRAWL}source.shard_documents": Bytes(2, "raw_pages", "pages/"),
+        f"{COMMON_CRAWL}source.crawl": Bytes(CRAWLS[1], "crawl_listing", "listing"),
+        f"{COMMON_CRAWL}source.first_file": Bytes(1, "crawl_listing", "listing"),
+        f"{COMMON_CRAWL}source.max_files": Bytes(2, "crawl_listing", "listing"),
+    }
+
+
+def rows(prefix: str) -> dict[str, Entry]:
+    """The keys of a source whose text is ready."""
+    suffix = prefix[:-1]
+
+    def both(folder: Path) -> list[str]:
+        return [str(folder / f"{name}.{suffix}") for name in ("other", "first")]
+
+    columns = {"text": "summary", "id": "key", "url": "canonical", "date": "added"}
+    return {
+        f"{prefix}source.kind": shown.source_kind,
+        f"{prefix}source.dump": Bytes("other-rows", "raw_pages", "pages/"),
+        f"{prefix}source.shard_documents": Bytes(2, "raw_pages", "pages/"),
+        f"{prefix}source.files": Bytes(both, "crawl_listing", "listing"),
+        **{f"{prefix}source.{key}": Bytes(value, "raw_pages", "pages/") for key, value in columns.items()},
     }
 
 
@@ -72,6 +95,8 @@ def pages() -> dict[str, Entry]:
         "curation.extraction.extractor": Bytes("trafilatura", "extracted_text", "text/"),
         "curation.extraction.max_html_bytes": Bytes(4000, "extracted_text", "verdicts/"),
         "curation.extraction.timeout_seconds": shown.extraction_timeout,
+        "curation.extraction.opt_outs": shown.opt_outs,
+        "curation.extraction.opt_out_agents": shown.opt_outs,
         "curation.language.model": shown.language_model,
         "curation.language.languages": Bytes(["fr"], "language_filtered", "verdicts/"),
         "curation.language.threshold": Bytes(0.99, "language_filtered", "verdicts/"),
@@ -116,7 +141,8 @@ def texts() -> dict[str, Entry]:
         "filters": [{"_target_": "datatrove.pipeline.filters.RegexFilter", "regex_exp": "ferry"}],
     }
     signatures = {"ngram": 4, "bands": 7, "rows": 4, "seed": 2}
-    pii = {"emails": False, "ips": False, "heldout_fraction": 0.4, "heldout_seed": 2}
+    kinds = ("emails", "ipv4", "ipv6", "phones", "credit_cards", "ibans", "ssns")
+    pii = {**dict.fromkeys(kinds, False), "heldout_fraction": 0.4, "heldout_seed": 2}
     return {
         **{
             f"curation.gopher.{key}": Bytes(value, "gopher_filtered", "verdicts/")
@@ -127,9 +153,24 @@ def texts() -> dict[str, Entry]:
             for key, value in signatures.items()
         },
         "curation.minhash.threshold": Bytes(0.95, "minhash_deduped", "verdicts/"),
+        "curation.minhash.scope": shown.minhash_across_dumps,
+        "curation.minhash.against": shown.minhash_across_dumps,
         **{f"curation.c4.{key}": Bytes(value, "c4_filtered", "text/") for key, value in c4.items()},
         **{f"curation.custom.{key}": Bytes(value, "custom_filtered", "verdicts/") for key, value in custom.items()},
         "curation.custom.modules": shown.custom_modules,
+        "curation.custom.files": learned.files,
+        "curation.custom.overlap_share": learned.overlap_share,
+        "curation.custom.min_quality": learned.min_quality,
+        "curation.quality.labels": Bytes(
+            lambda folder: [learned.labels_file(folder)], "quality_classifier", "heldout.parquet"
+        ),
+        "curation.quality.good_from": learned.trained("good_from", 0.95),
+        "curation.quality.folds": learned.trained("folds", 3, "heldout.parquet"),
+        "curation.quality.epochs": learned.trained("epochs", 3),
+        "curation.quality.learning_rate": learned.trained("learning_rate", 0.1),
+        "curation.quality.width": learned.trained("width", 4),
+        "curation.quality.min_texts": learned.trained("min_texts", 3),
+        "curation.quality.seed": learned.trained("seed", 2),
         **{f"curation.pii.{key}": Bytes(value, "pii_redacted", "text/") for key, value in pii.items()},
     }
 
@@ -198,6 +239,7 @@ def questions() -> dict[str, Entry]:
     }
     return {
         "tasks.files": Bytes([], "eval_sets", "benchmarks.parquet"),
+        "tasks.canaries": Bytes("", "eval_sets", "benchmarks.parquet"),
         **{f"tasks.{key}": Bytes(value, "eval_sets", "arithmetic") for key, value in tasks.items()},
         "conversations.dumps": Bytes([SECOND], "conversations", "train.jsonl"),
         "conversations.handwritten": shown.other_conversations("conversations.handwritten"),
@@ -238,6 +280,8 @@ def evaluation() -> dict[str, Entry]:
 
 IDENTITY: dict[str, Entry] = {
     **source(),
+    **rows(PARQUET),
+    **rows(JSONL),
     **pages(),
     **texts(),
     **tokens(),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-from collections.abc import Mapping
+import gzip
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from llm_dag.assets.graph import graph
 from llm_dag.config.compose import Config, compose
 from llm_dag.config.compute import Compute
 from llm_dag.config.root import Identity
-from llm_dag.config.source import Warc
+from llm_dag.config.source import CommonCrawl, Jsonl, Parquet, Warc
 from llm_dag.curation.python_docs.site import Page
 from llm_dag.curation.warc_writer import write_pages
 from llm_dag.progress import Progress, Silent
@@ -27,8 +29,11 @@ from llm_dag.store.step import Graph
 from llm_dag.store.store import Store
 from tests.knobs import pages
 
+CRAWLS = ("CC-MAIN-2024-22", "CC-MAIN-2024-26")
 DUMP, SECOND = "python-docs", "second"
-WARC = "warc:"  # before a key of the source `warc`, whose schema is another
+WARC, PARQUET, JSONL = "warc:", "parquet:", "jsonl:"  # before a key of another source, whose schema is another
+COMMON_CRAWL = "common_crawl:"
+ROWS = {PARQUET: Parquet, JSONL: Jsonl}
 
 SMALL = (
     "scale=ci",
@@ -88,12 +93,20 @@ class World:
         return self.config.compute
 
     def changed(self, changes: Mapping[str, Any]) -> Identity:
-        """The configuration with other values; a key that starts with `warc:` makes the source that of a WARC crawl."""
+        """The configuration with other values; a key that starts with a kind of source makes the source one of it."""
         identity = copy.deepcopy(self.config.identity)
         if any(key.startswith(WARC) for key in changes):
             identity.source = Warc("warc", "crawl", 3, [str(self.folder / "first.warc.gz")])
+        if any(key.startswith(COMMON_CRAWL) for key in changes):
+            identity.source = CommonCrawl("common_crawl", "crawl", 3, CRAWLS[0], 0, 1)
+        for prefix, kind in ROWS.items():
+            if any(key.startswith(prefix) for key in changes):
+                name = prefix[:-1]
+                identity.source = kind(
+                    name, "rows", 3, [str(self.folder / f"first.{name}")], "text", "id", "url", "date"
+                )
         for key, value in changes.items():
-            *path, name = key.removeprefix(WARC).split(".")
+            *path, name = key.rpartition(":")[2].split(".")
             node = functools.reduce(getattr, path, identity)
             assert hasattr(node, name), key
             setattr(node, name, value)
@@ -120,6 +133,9 @@ class World:
             for one in wanted:
                 if resolver.resolve(item.asset, one).artifact is None:
                     self.make(item.asset, changes, dump=one)
+        for name, one in resolver.earlier(self.graph[asset], dump or resolver.root.source.dump):
+            if resolver.resolve(name, one).artifact is None:
+                self.make(name, changes, dump=one)
         where = dataclasses.replace(self.compute, **compute)
         return materialize(self.resolver(changes), asset, dump, where, progress or Silent())
 
@@ -162,11 +178,24 @@ def _files(folder: Path) -> dict[str, str]:
             for page in range(5 + number)
         ]
         write_pages(folder / f"{name}.warc.gz", found)
+        pages.write_rows(folder, name, 5 + number)
+    for crawl, names in zip(CRAWLS, (("first", "other"), ("other",)), strict=True):
+        _mirror(folder / "mirror", crawl, [folder / f"{name}.warc.gz" for name in names])
     return {
         "source.canaries": str(folder / "canaries"),
         "conversations.handwritten": str(folder / "conversations.jsonl"),
         "tasks.files": f"[{folder / 'benchmarks.jsonl'}]",
+        "compute.common_crawl": str(folder / "mirror"),
     }
+
+
+def _mirror(folder: Path, crawl: str, files: Sequence[Path]) -> None:
+    """A crawl of Common Crawl as a mirror holds it."""
+    paths = [f"crawl-data/{crawl}/warc/{file.name}" for file in files]
+    (folder / paths[0]).parent.mkdir(parents=True)
+    for path, file in zip(paths, files, strict=True):
+        shutil.copy(file, folder / path)
+    (folder / f"crawl-data/{crawl}/warc.paths.gz").write_bytes(gzip.compress("\n".join(paths).encode()))
 
 
 def _html(text: str) -> bytes:

@@ -196,10 +196,12 @@ STEPS = (
 )
 
 
-def compute(store: str) -> Compute:
+def compute(store: str, workers: int = 1, worker_memory_mb: int = 0) -> Compute:
     return Compute(
         store=store,
         executor="in_process",
+        workers=workers,
+        worker_memory_mb=worker_memory_mb,
         accelerator="cpu",
         devices=1,
         nodes=1,
@@ -221,6 +223,8 @@ class House:
     url: str
     log: Log
     graph: Graph = field(default_factory=lambda: Graph(STEPS))
+    workers: int = 1
+    worker_memory_mb: int = 0
 
     @property
     def store(self) -> Store:
@@ -231,7 +235,8 @@ class House:
 
     def make(self, name: str, root: object | None = None, dump: str | None = None) -> Outcome:
         """Materialize one asset; its inputs must be there."""
-        return materialize(self.resolver(root), name, dump, compute(self.url), self.log)
+        where = compute(self.url, self.workers, self.worker_memory_mb)
+        return materialize(self.resolver(root), name, dump, where, self.log)
 
     def make_all(self, *names: str, root: object | None = None, dump: str | None = None) -> dict[str, Outcome]:
         """Materialize the assets and everything that they are made from, in the order of the graph."""

@@ -24,7 +24,7 @@ from llm_dag.store.store import Store
 from llm_dag.store.verify import verify
 from llm_dag.store.work import Work
 
-from .example import House, Root, Upper, compute, source_from
+from .example import STEPS, House, Root, Upper, compute, source_from
 
 
 def only(house: House, step: Callable[[Work], None], node: str = "upper") -> House:
@@ -111,6 +111,26 @@ def test_a_file_of_the_config_that_changes_while_running_fails_and_commits_nothi
     with pytest.raises(StoreError, match="a file that upper names changed while the step ran"):
         only(house, edits_words).make("one", Root(upper=Upper(words=str(tmp_path / "words.txt"))))
     assert committed(house) == []
+
+
+def test_what_a_changed_file_may_have_made_is_not_kept(house: House, tmp_path: Path) -> None:
+    """A worker process may have read the file late: with the first words again, shards are made again."""
+    words = tmp_path / "words.txt"
+    house.make_all("judged")
+    steps = [dataclasses.replace(one, build=edits_words_at_its_end) if one.name == "upper" else one for one in STEPS]
+    for made in (1, 2):
+        words.write_text("words")
+        with pytest.raises(StoreError, match="a file that upper names changed while the step ran"):
+            dataclasses.replace(house, graph=Graph(steps)).make("upper", Root(upper=Upper(words=str(words))))
+        assert house.log.lines().count("shard 00000") == made
+
+
+def edits_words_at_its_end(work: Work) -> None:
+    """`upper`, and an edit of the file of words."""
+    from tests.store.example import upper
+
+    upper(work)
+    Path(work.config.words).write_text("other")
 
 
 def nested(work: Work) -> None:

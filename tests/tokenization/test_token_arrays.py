@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_dag.config.compute import Compute
 from llm_dag.config.tokenizer import Tokens
 from llm_dag.ledger import write_table
 from llm_dag.store.work import Work
@@ -49,7 +50,8 @@ class Made:
 def build(folder: Path, tokenizer: Any, text: Any, dtype: str = "auto") -> tuple[Made, Work]:
     sources = {"tokenizer": tokenizer, "pii_redacted": text}
     config = Tokens(dtype)
-    work = Work("token_arrays", "dump", config, None, {name: [one] for name, one in sources.items()}, folder)
+    inputs = {name: [one] for name, one in sources.items()}
+    work = Work("token_arrays", "dump", config, Compute(workers=1), inputs, folder)
     token_arrays.build(work)
     return Made(work.data("x").parent, sources), work
 

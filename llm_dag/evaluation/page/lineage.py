@@ -33,6 +33,7 @@ GROUPS = {
         "minhash_signatures",
         "minhash_deduped",
         "c4_filtered",
+        "quality_classifier",
         "custom_filtered",
         "pii_redacted",
     ),
