@@ -63,7 +63,7 @@ def test_dagsters_own_command_shares_the_artifacts(
     done = house.command("dagster", "job", "execute", "-m", "llm_dag.definitions", "-j", "assistant", "-c", str(config))
     assert done.returncode == 0, done.stderr[-4000:]
     told = re.findall(r"(\w+): (fresh|held|build|resume|undecided)\b", done.stdout + done.stderr)
-    assert len({name for name, _ in told}) == 20
+    assert len({name for name, _ in told}) == 21
     assert {state for _, state in told} == {"fresh"}
 
 
