@@ -2,10 +2,10 @@
 
     python -m benchmarks.decontamination FOLDER [--show]
 
-FOLDER holds evals/, text/, quality_filter/, extraction/, conversations/ and preferences/ as they are described in
-docs/filters.md; what is missing is left out. Hits are counted by kind of page; --show prints each, so that a person can
-say which are an item's text and which a common phrase. Then 300 items of each task are planted in real pages, one each:
-as they are, as a question alone, with lettered choices, and with every twentieth word replaced.
+FOLDER holds evals/, text/, quality_filter/, extraction/, conversations/ and preferences/ with the files that `items`
+and `pages` name; single files that are missing are left out. Installed Python code is searched too. Hits are counted by
+kind of page; --show prints each, to be read: is it an item's text or a common phrase? Then 300 items of each task are
+planted in real pages, one each: as they are, as a question alone, with lettered choices, with each 20th word replaced.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import io
 import json
 import random
 import sys
+import sysconfig
 import tarfile
 import time
 import tracemalloc
@@ -168,6 +169,7 @@ def pages(folder: Path) -> Iterator[tuple[str, Iterator[str]]]:
     yield "text/tiny_shakespeare", iter([opened(folder / "text/tiny_shakespeare/input.txt")])
     yield "text/us_presidential_speeches", zipped(folder / "text/us_presidential_speeches")
     yield "extraction (html pages)", html_pages(folder / "extraction")
+    yield "installed Python code", installed_code()
     for name in ("conversations", "preferences"):
         found = sorted((folder / name).rglob("*.jsonl*"))
         yield name, (said(record) for path in found for record in lines(path))
@@ -194,6 +196,12 @@ def html_pages(folder: Path) -> Iterator[str]:
     for html in found:
         if text := extract(html):
             yield text
+
+
+def installed_code() -> Iterator[str]:
+    for path in sorted(Path(sysconfig.get_paths()["purelib"]).rglob("*.py")):
+        if path.stat().st_size < 400_000:
+            yield path.read_text("utf-8", "replace")
 
 
 def zipped(folder: Path) -> Iterator[str]:
