@@ -10,7 +10,7 @@ import json
 import os
 import tarfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,13 +28,14 @@ def real_data() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def documentation(count: int) -> list[str]:
-    """The extracted text of so many pages of the standard library's documentation."""
+def documentation(count: int, distributions: Sequence[str] = ()) -> list[str]:
+    """The extracted text of so many pages of the documentation of the standard library, and of distributions."""
     from llm_dag.curation import extraction
     from llm_dag.curation.python_docs import site
 
     extract = extraction.extractor("resiliparse")
-    texts = [extract(page.content.decode()) for page in site.pages([], FIRST, count, HOSTS)]
+    origins = [*HOSTS, *(f"https://{name}.pydocs.example" for name in distributions)]
+    texts = [extract(page.content.decode()) for page in site.pages(distributions, FIRST, count, origins)]
     return [text for text in texts if text]
 
 

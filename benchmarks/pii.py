@@ -39,36 +39,23 @@ HOSTILE = (
         "@",
         "a@",
         "a@a.",
+        "a.",
+        "1",
         "1.",
         "1-",
         "1 ",
-        "1",
-        "4111",
-        "4111 ",
+        "(1",
+        "((1)",
         ":",
         "1:",
         "a:",
         "2001:",
         "::1 ",
-        "(",
         "+",
         "+1",
         "+49 ",
     ),
-    *(
-        "(212) ",
-        "212-",
-        "tel 1 ",
-        "DE89",
-        "DE89 ",
-        "AB12 ",
-        "123-45-",
-        "a.",
-        "((1)",
-        "x1 ",
-        "212-345-6789 ",
-        "a@b.co 1.1.1.1 ",
-    ),
+    *("4111", "4111 ", "DE89", "DE89 ", "123-45-", "212-", "(212) ", "212-345-6789 ", "tel 1 ", "8.8.8.8 "),
 )
 
 
@@ -96,22 +83,33 @@ def measure(texts: list[str]) -> dict[str, Any]:
 
 def corpora() -> Iterator[tuple[str, list[str]]]:
     """Real texts by name."""
-    yield "documentation", documentation(6_000)
+    yield "documentation", documentation(40_000, compose([]).identity.source.distributions)
     if not REAL.is_dir():
         return
-    for name, file in (("C4", "c4_sample/c4_demo"), ("CCNet", "ccnet_head_2020/cc_en_head-0091")):
-        lines = gzip.decompress((REAL / f"text/{file}.jsonl.gz").read_bytes()).decode().split("\n")
-        yield name, [json.loads(line)["text"] for line in lines if line]
-    yield (
-        "Wikipedia",
-        gzip.decompress((REAL / "text/wikipedia_sample/wiki_demo.txt.gz").read_bytes()).decode().split("\n"),
-    )
+    for name, folder in (("C4", "c4_sample"), ("CCNet", "ccnet_head_2020")):
+        lines = [line for path in sorted((REAL / "text" / folder).glob("*.gz")) for line in _lines(path)]
+        yield name, [json.loads(line)["text"] for line in lines]
+    yield "Wikipedia", _lines(REAL / "text/wikipedia_sample/wiki_demo.txt.gz")
+    yield "web, whole pages", list(_pages(REAL / "extraction/trafilatura_eval/pages-dev.warc.gz"))
     for name, file in (
         ("web, judged by people", "quality_filter/dclm_human_labels/labels"),
-        ("web, 2019", "text/common_crawl_cc_licensed_2019/docs"),
-        ("web, extracted", "quality_filter/datatrove_reference_decisions/decisions"),
+        ("web, any language", "text/common_crawl_cc_licensed_2019/docs"),
     ):
         yield name, [json.loads(line)["text"] for line in _unpacked(f"{file}.jsonl.zst").split("\n") if line]
+
+
+def _pages(path: Path) -> Iterator[str]:
+    """All text of the pages of a WARC: footers and contacts too, where most personal data stands."""
+    from resiliparse.extract.html2text import extract_plain_text
+
+    from llm_dag.curation import warc
+
+    for capture in warc.captures(path):
+        yield extract_plain_text(capture.payload.decode("utf-8", "replace"), main_content=False, alt_texts=False)
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in gzip.decompress(path.read_bytes()).decode().split("\n") if line]
 
 
 def _unpacked(name: str) -> str:
@@ -127,13 +125,13 @@ def everything() -> Pii:
     return dataclasses.replace(config, **{kind.switch: True for kind in KINDS})
 
 
-def hits(texts: list[str], config: Pii) -> dict[str, list[tuple[str, str, str]]]:
-    """What is found of each kind: what stands before it, the find, what stands behind it."""
-    found: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+def hits(texts: list[str], config: Pii) -> dict[str, dict[str, tuple[str, str]]]:
+    """The different finds of each kind, with what stands before and behind the first of each."""
+    found: dict[str, dict[str, tuple[str, str]]] = defaultdict(dict)
     for text in texts:
-        for span in find(text, config):
-            around = (text[max(0, span.start - 40) : span.start], text[span.start : span.end], text[span.end :][:30])
-            found[span.kind.switch].append(around)
+        for start, end, kind in find(text, config):
+            around = (text[max(0, start - 40) : start], text[end : end + 30])
+            found[kind.switch].setdefault(text[start:end], around)
     return found
 
 
@@ -179,7 +177,7 @@ def main() -> None:
     results: dict[str, Any] = {}
     for name, texts in corpora():
         found = hits(texts, config)
-        for before, value, after in found[show]:
+        for value, (before, after) in found[show].items():
             print(f"{name}: {before!r} >>>{value}<<< {after!r}")
         if not show:
             row = {kind.switch: len(found[kind.switch]) for kind in KINDS}
@@ -189,6 +187,8 @@ def main() -> None:
             print(f"{name}: {row}")
     if show:
         return
+    peer = results["peer"] = measure(documentation(1_500))
+    print(f"{peer['what']}: {peer['ratio']:.2f} times {peer['peer']}, as many e-mail addresses: {peer['equal']}")
     if REAL.is_dir():
         labelled, covered, wrong = recall(config)
         for kind in labelled:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from llm_dag.curation.personal_data.numbers import is_named
+
 PLACEHOLDER = "0000 0000 0000 0000"  # ISO/IEC 7812: a number that begins with 0 is no payment card's
 CARD = re.compile(
     r"(?<![\w./=#%&$€£+-])(?<![0-9],)[1-9](?:[0-9]{11,18}|[0-9]{3}([ -])(?:"
@@ -31,7 +33,6 @@ ISSUERS: tuple[tuple[re.Pattern[str], tuple[int, ...]], ...] = (
     (re.compile(r"220[0-4]"), (16, 19)),  # Mir
     (re.compile(r"50(?:18|20|38)|5893|6304|6759|676[1-3]"), (16, 19)),  # Maestro
 )
-BEFORE = 48  # characters before a number in which a word can name it
 NAMED = re.compile(
     r"\b(?:cards?|credit|debit|visa|master ?card|amex|american express|discover|diners|jcb|maestro|cc)\b"
     r"[^0-9]{0,16}\Z",
@@ -48,7 +49,7 @@ def find(text: str, starts: Sequence[int]) -> Iterator[tuple[int, int]]:
         ):
             continue
         digits = match[0].replace(" ", "").replace("-", "")
-        if luhn(digits) and (_is_issued(digits) or NAMED.search(text, max(0, start - BEFORE), start)):
+        if luhn(digits) and (_is_issued(digits) or is_named(text, start, NAMED)):
             yield start, end
 
 

@@ -34,6 +34,7 @@ NO_ADDRESS = re.compile(
     re.IGNORECASE,
 )
 NUMBER = re.compile(r"[0-9][0-9A-Za-z_.:-]{0,24}")  # beside a version: another one
+QUAD = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
 LARGEST_SECTION = 40  # headings such as "1.2.3.10 Scope", lists of versions: all four numbers are at most this
 
 
@@ -66,7 +67,7 @@ def _is_numbering(text: str, match: re.Match[str]) -> bool:
         before.split(" ")[-2:-1] if before.endswith(" ") else [],
         after.split(" ")[1:2] if after[:1] == " " else [],
     ]
-    in_row = any(NUMBER.fullmatch(word) and not IPV4.match(word) for words in beside for word in words)
+    in_row = any(NUMBER.fullmatch(word) and not QUAD.search(word) for words in beside for word in words)
     return in_row or (heads_line and titled)
 
 

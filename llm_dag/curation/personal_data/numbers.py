@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+BEFORE = 48  # characters before a number in which words can name it
 GAP = r"[ \u00a0.()/\u2010\u2011\u2013-]"  # what stands between the digits of a telephone number
 START = re.compile(
     r"[0-9](?<![0-9][0-9])(?:"  # first a class of characters, so that the engine skips to the next digit quickly
@@ -22,3 +23,12 @@ START = re.compile(
 def starts(text: str) -> list[int]:
     """The places of the first digits of such numbers, in order."""
     return [match.start() for match in START.finditer(text)]
+
+
+def is_named(text: str, start: int, words: re.Pattern[str]) -> bool:
+    """Whether the words stand before a number; no other number stands between."""
+    before = text[max(0, start - BEFORE) : start]
+    last = before.rstrip(" \n.,:;()/-")[-1:]
+    return (
+        bool(last) and not "0" <= last <= "9" and words.search(before) is not None
+    )  # most numbers of a table end here

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from llm_dag.curation.personal_data.numbers import GAP
+from llm_dag.curation.personal_data.numbers import GAP, is_named
 
 PLACEHOLDER = "555-0100"  # NANPA: 555-0100 to 555-0199 are reserved for fiction in every area
 DASH = r"\u2010\u2011\u2013-"
@@ -44,7 +44,6 @@ GROUP = re.compile(r"[0-9]{1,18}")
 TAIL = re.compile(f"{EXTENSION}{ALONE}")
 IN_DOMAIN = re.compile(r"@[A-Za-z0-9.-]{1,63}\Z")  # where a placeholder would complete an e-mail address
 FICTION = re.compile(rf"555[ .{DASH}]?01[0-9]{{2}}")
-BEFORE = 48  # characters before a number in which a word can name it
 NAMED = re.compile(
     r"(?:\b(?:tel|ph|telephone|phone|telefono|telefon|mobile|mobil|mob|cell|cellphone|fax|hotline|helpline|whatsapp)s?\b"
     r"|\b(?:office|direct|desk):|[☎✆📞📱])[^0-9]{0,16}\Z"
@@ -83,7 +82,7 @@ def _international(text: str, start: int) -> int:
         possible, doubtful = OF_1.match(national) is not None, run[0].startswith("+ ")
     else:
         possible, doubtful = not national.startswith("00"), DOUBTFUL.match(run[0]) is not None
-    if not possible or (doubtful and not _is_named(text, start)):
+    if not possible or (doubtful and not is_named(text, start, NAMED)):
         return 0
     return _end(text, run, *((11, 11) if country[0] in ("1", "7") else (8, 15)))
 
@@ -92,12 +91,10 @@ def _national(text: str, start: int, known: bool) -> int:
     """Where the national number at `start` ends; 0 for none. `known`: what stands before says that it is one."""
     if match := NORTH_AMERICAN.match(text, start):
         return match.end()
-    run = RUN.match(text, start) if NATIONAL.match(text, start) and not DATE.match(text, start) else None
-    return _end(text, run, 7, 13) if run and (known or _is_named(text, start)) else 0
-
-
-def _is_named(text: str, start: int) -> bool:
-    return NAMED.search(text, max(0, start - BEFORE), start) is not None
+    if not NATIONAL.match(text, start) or not (known or is_named(text, start, NAMED)) or DATE.match(text, start):
+        return 0
+    run = RUN.match(text, start)
+    return _end(text, run, 7, 13) if run else 0
 
 
 def _end(text: str, run: re.Match[str], fewest: int, most: int) -> int:

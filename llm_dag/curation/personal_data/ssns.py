@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from llm_dag.curation.personal_data.numbers import is_named
+
 PLACEHOLDER = "000-00-0000"  # no area, no group, no serial: given to nobody
 SSN = re.compile(  # behind +81 and a space it is a telephone number
     r"(?<![\w./+#@-])(?<![0-9],)(?<!\+[0-9] )(?<!\+[0-9]{2} )(?<!\+[0-9]{3} )"
@@ -17,14 +19,13 @@ SSN = re.compile(  # behind +81 and a space it is a telephone number
     r"(?!\w)(?![-.,/]?[0-9])"
 )
 SAMPLES = frozenset(("078051120", "219099999"))  # printed in a wallet and in a leaflet, and void since
-BEFORE = 48  # characters before a number in which words can name it
 NAMED = re.compile(r"(?:\bssns?\b|\bsocial[ -]security\b|\bsoc\.? sec\b)[^0-9]{0,16}\Z", re.IGNORECASE)
 
 
 def find(text: str, starts: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Start and end of each Social Security number of a text, in order; `starts` are those of its numbers."""
     for match in filter(None, (SSN.match(text, start) for start in starts)):
-        if match[1] != "-" and not NAMED.search(text, max(0, match.start() - BEFORE), match.start()):
+        if match[1] != "-" and not is_named(text, match.start(), NAMED):
             continue
         if match[0].replace("-", "").replace(" ", "") not in SAMPLES:
             yield match.span()
