@@ -33,8 +33,8 @@ NO_ADDRESS = re.compile(
     r"|\barticle|\bparagraph|\bfigure|\btable|\bappendix|§)[.:]?[ \t]{0,2}\(?\Z",
     re.IGNORECASE,
 )
-NUMBER = re.compile(r"[0-9][0-9A-Za-z_.:-]{0,24}")  # beside a version: another one
-QUAD = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
+NUMBER_BEFORE, ADDRESS_BEFORE = re.compile(r"[0-9] \Z"), re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3} \Z")
+NUMBER_BEHIND = re.compile(r" (?![0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9])[0-9]")  # beside a version: another one
 LARGEST_SECTION = 40  # headings such as "1.2.3.10 Scope", lists of versions: all four numbers are at most this
 
 
@@ -63,12 +63,8 @@ def _is_numbering(text: str, match: re.Match[str]) -> bool:
         return False
     heads_line = not before.rpartition("\n")[2].strip(" \t#") and (len(before) < BEFORE or "\n" in before)
     titled = after[:1] in (" ", "\t") and after[1:2].isalpha()
-    beside = [
-        before.split(" ")[-2:-1] if before.endswith(" ") else [],
-        after.split(" ")[1:2] if after[:1] == " " else [],
-    ]
-    in_row = any(NUMBER.fullmatch(word) and not QUAD.search(word) for words in beside for word in words)
-    return in_row or (heads_line and titled)
+    behind_number = NUMBER_BEFORE.search(before) is not None and not ADDRESS_BEFORE.search(before)
+    return behind_number or NUMBER_BEHIND.match(after) is not None or (heads_line and titled)
 
 
 def find_ipv6(text: str, starts: Sequence[int] = ()) -> Iterator[tuple[int, int]]:
