@@ -1,6 +1,6 @@
 """What both sides decided about each page of a crawl, and why they differ where they do.
 
-Pages are matched by WARC-Record-ID. A difference has one of the causes that docs/curation.md lists; one that has none
+Pages are matched by WARC-Record-ID. A difference has one of the causes that are listed here; one that has none
 of them is `unexplained`, and there should be none.
 """
 
