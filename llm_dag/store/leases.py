@@ -65,10 +65,14 @@ def process_start(pid: int) -> str:
     return "" if state in "ZX" else fields[18]
 
 
-def is_stale(holder: Holder, now: float, unchanged: float = 0.0, patience: float = STALE_SECONDS) -> bool:
-    """Whether a lease's holder is gone; `unchanged` is for how many seconds the lease was watched and stood still."""
+def is_stale(holder: Holder, now: float, unchanged: float = 0.0, patience: float | None = None) -> bool:
+    """Whether a lease's holder is gone; `unchanged` is for how many seconds the lease was watched and stood still.
+
+    It may stand still for `patience` seconds, or `STALE_SECONDS` where none is given.
+    """
     if (holder.host, holder.boot) == (socket.gethostname(), _boot()) and holder.started:
         return process_start(holder.pid) != holder.started
+    patience = STALE_SECONDS if patience is None else patience
     return unchanged > patience or now - holder.heartbeat > OLD_SECONDS
 
 
