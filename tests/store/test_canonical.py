@@ -69,7 +69,7 @@ class Name(enum.StrEnum):
         float("nan"),
         float("inf"),
         -float("inf"),
-        object(),
+        pytest.param(object(), id="object"),
         Colour.RED,
         Level.LOW,
         Name.FIRST,
