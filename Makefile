@@ -1,5 +1,5 @@
 # make run    install, then materialize everything up to the assistant   (SCALE=ci: the smallest form)
-# make test   install what the tests need, then run them
+# make test   install what the tests need, then run them   (TESTS=tests/store: some of them; JOBS=4: more at a time)
 # make ui     the Dagster UI with everything that the runs recorded
 # make lint   ruff, mypy, import-linter
 # make bench  measurements beside public peers; see benchmarks/README.md
@@ -7,6 +7,8 @@
 SCALE ?= laptop
 OVERRIDES ?=
 PORT ?= 3000
+TESTS ?=
+JOBS ?= 2
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 BIN := $(VENV)/bin
@@ -17,7 +19,7 @@ run: $(VENV)/.installed .env
 	$(BIN)/llm-dag run scale=$(SCALE) $(OVERRIDES)
 
 test: $(VENV)/.tested .env
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 ui: $(VENV)/.installed .env
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)

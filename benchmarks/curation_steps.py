@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks import child
 
-CRAWL = ("crawl_listing", "raw_pages", "takedowns", "eval_sets", "url_filtered")
+CRAWL = ("crawl_listing", "raw_pages", "takedowns", "eval_sets", "quality_classifier", "url_filtered")
 FROM_TEXT = (
     "language_filtered",
     "gopher_filtered",
@@ -39,8 +39,11 @@ def main(profile: str, warc: Path, store: Path) -> None:
     child.report(steps=steps, kept=counts, peaks=peaks)
 
 
-def made(profile: str, warc: Path, store: Path) -> Iterator[tuple[str, Any]]:
-    """Each step and its artifact. A failed check is accepted: its bounds are for whole crawls, this may be one page."""
+def made(profile: str, files: Path, store: Path, source: str = "warc") -> Iterator[tuple[str, Any]]:
+    """Each step and its artifact; `files` is a path or a glob.
+
+    A failed check is accepted: its bounds are for whole crawls, and this may be one page.
+    """
     from llm_dag.assets.graph import graph
     from llm_dag.config.compose import compose
     from llm_dag.progress import Silent
@@ -51,8 +54,8 @@ def made(profile: str, warc: Path, store: Path) -> Iterator[tuple[str, Any]]:
     config = compose(
         [
             f"curation={profile}",
-            "source=warc",
-            f"source.files=['{warc}']",
+            f"source={source}",
+            f"source.files=['{files}']",
             f"compute.store={store}",
             "compute.threads=1",
         ]

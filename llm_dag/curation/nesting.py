@@ -26,7 +26,8 @@ STEPS = 10_000_000  # through the stack in search of what a tag closes
 
 _VALUE = r"(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|(?![\"'>])[^\s>]++)?+)?+"
 _ATTRIBUTE = re.compile(rf"[^\s/>][^\s/>=]*+{_VALUE}")
-_TAG = re.compile(rf"<(/?)([a-zA-Z][^\s/>]*+)(?:[\s/]++|{_ATTRIBUTE.pattern})*+>")
+_USUAL = r"(?:\s++[^\s/>\"'=]++=\"[^\"]*+\")*+\s*+/?>"  # attributes as most pages write them: three times as fast
+_TAG = re.compile(rf"<(/?)([a-zA-Z][^\s/>]*+)(?:{_USUAL}|(?:[\s/]++|{_ATTRIBUTE.pattern})*+>)")
 _COMMENT_END = re.compile(r"--!?>")
 
 
@@ -50,6 +51,8 @@ _ROWS = _names("caption col colgroup tbody td tfoot th thead tr")
 _CELLS = _names("caption td th")
 _BEFORE_FORMATTING = (_BLOCKS - {"button"}) | _CELLS | _names("dd dt form li p table template")
 _BARRIERS = _names("applet caption marquee object select table td template th")
+_BUTTON_SCOPE, _ITEM_SCOPE = _BARRIERS | {"button"}, _BARRIERS | {"ol", "ul"}
+_TABLE_SCOPE = _names("template")
 _FORMATTING = _names("b big code em font i s small strike strong tt u")
 _ORDINARY = _FORMATTING | _names(  # over these every end tag reaches an element of its kind
     "a abbr acronym bdi bdo cite data del dfn ins kbd label map mark nobr option q rp rt samp span sub sup time var"
@@ -60,6 +63,8 @@ _OUT_OF_FOREIGN = _FORMATTING | _names(
 )
 _INTEGRATION = _names("annotation-xml desc foreignobject mi mn mo ms mtext title")
 _ITEMS = {"li": _names("li"), "dd": _names("dd dt"), "dt": _names("dd dt")}  # what the start of an item closes
+_CLOSE_P = _BLOCKS | _ITEMS.keys() | _names("p table form hr")
+_SAME_ABOVE = _names("a nobr option")  # which close one of their own name that stands on top
 _SHORT_TAG = re.compile(r"<(/?)([a-zA-Z][\w:-]*+)([^<>]*+)>")
 _CLOSED_BY_THE_NEXT = _UNNESTED | _names("dd dt li optgroup option p rp rt td th")
 HTML, FOREIGN, POINT = range(3)  # kinds of elements: POINT is foreign, and what stands in it is HTML
@@ -96,13 +101,13 @@ class Burden:
 
     def __init__(self, html: str) -> None:
         self.depth = self.copies = self.attributes = 0
-        self._steps = 0
+        self._steps = self._paragraphs = 0  # elements looked at, and open elements p
         self._stack: list[Element] = []
         self._again: list[Element] = []  # formatting elements that what comes next opens again
-        at = 0
-        while not self.too_much and (at := html.find("<", at)) >= 0:
+        at = html.find("<")
+        while at >= 0:
             tag = _TAG.match(html, at)
-            at = self._tag(tag, html) if tag else self._other(html, at)
+            at = html.find("<", self._tag(tag, html) if tag else self._other(html, at))
 
     @property
     def too_much(self) -> bool:
@@ -126,25 +131,29 @@ class Burden:
         return len(html) if following in ("", "/") or following.isalpha() else at + 1  # a tag without an end
 
     def _tag(self, tag: re.Match[str], html: str) -> int:
-        """Account for a tag; returns where reading goes on."""
-        name = tag[2].lower()
-        if tag.end() - tag.start() > 2 * ATTRIBUTES:
-            attributes = _ATTRIBUTE.finditer(html, tag.end(2), tag.end() - 1)
+        """Account for a tag; returns where reading goes on: at the end, if it is too much by now."""
+        name, end, stack = tag[2].lower(), tag.end(), self._stack
+        if end - tag.start() > 2 * ATTRIBUTES:
+            attributes = _ATTRIBUTE.finditer(html, tag.end(2), end - 1)
             self.attributes = max(self.attributes, sum(1 for _ in attributes))
         if tag[1]:
+            if stack and stack[-1][0] == name and not self._again and name not in _ROWS:
+                self._drop(len(stack) - 1)
+                return end
             self._close(name)
         elif self._in_foreign() and name not in _OUT_OF_FOREIGN:
             if not _alone(tag[0]):
-                self._stack.append((name, POINT if name in _INTEGRATION else FOREIGN, ""))
+                stack.append((name, POINT if name in _INTEGRATION else FOREIGN, ""))
         elif name == "plaintext":
             return len(html)
         elif name in _RAW:
-            end = _RAW[name].search(html, tag.end())
-            return end.start() if end else len(html)
+            closed = _RAW[name].search(html, end)
+            return closed.start() if closed else len(html)
         else:
             self._open(name, tag[0])
-        self.depth = max(self.depth, len(self._stack))
-        return tag.end()
+        if len(stack) > self.depth:
+            self.depth = len(stack)
+        return len(html) if self.too_much else end
 
     def _open(self, name: str, written: str) -> None:
         stack = self._stack
@@ -154,15 +163,18 @@ class Burden:
             self._pop_to_table(begins=True)
         elif name in _ITEMS:
             self._close_item(_ITEMS[name])
-        elif name in ("a", "nobr", "option", "rp", "rt") and stack and stack[-1][0] == name:
+        elif name in _SAME_ABOVE and stack and stack[-1][0] == name:
             stack.pop()
-        if name in _BLOCKS or name in _ITEMS or name in ("p", "table", "form", "hr"):
-            self._pop("p", stops_at=_BARRIERS | {"button"})
+        if self._paragraphs and name in _CLOSE_P:
+            self._pop("p", stops_at=_BUTTON_SCOPE)
         if name in _UNNESTED:
             return
         kind = FOREIGN if name in ("svg", "math") else HTML
         element = (name, kind, written if name in _FORMATTING else "")
-        if name in _BEFORE_FORMATTING:
+        self._paragraphs += name == "p"
+        if not self._again:
+            stack.append(element)
+        elif name in _BEFORE_FORMATTING:
             stack.append(element)
             self._reopen()
         else:
@@ -188,14 +200,14 @@ class Burden:
         if name in _ROWS:
             self._pop_to_table(begins=False)
         elif name == "table":
-            self._pop(name, stops_at=frozenset(("template",)))
+            self._pop(name, stops_at=_TABLE_SCOPE)
         elif name == "p":
-            self._pop(name, stops_at=_BARRIERS | {"button"})
+            self._pop(name, stops_at=_BUTTON_SCOPE)
         elif name in _ITEMS:
-            self._pop(name, stops_at=_BARRIERS | {"ol", "ul"})
+            self._pop(name, stops_at=_ITEM_SCOPE)
         elif name in _BLOCKS or name in _BARRIERS:
             self._pop(name, stops_at=_BARRIERS)
-        elif any(again[0] == name for again in self._again):
+        elif self._again and any(again[0] == name for again in self._again):
             self._again.remove(next(again for again in self._again if again[0] == name))
         else:
             self._pop(name)
@@ -217,14 +229,19 @@ class Burden:
         """Pop all from a place on; formatting elements that were open there open again, three of equal ones at most."""
         name, _, written = self._stack[place]
         above = self._stack[place + 1 :]
-        del self._stack[place:]
-        if name in _BARRIERS or written:
+        self._drop(place)
+        if not above or name in _BARRIERS or written:
             return
         seen = Counter(again for _, _, again in self._again)
         for element in above:
             seen[element[2]] += 1
             if element[2] and seen[element[2]] <= 3:
                 self._again.append(element)
+
+    def _drop(self, place: int) -> None:
+        if self._paragraphs:
+            self._paragraphs -= sum(1 for name, _, _ in self._stack[place:] if name == "p")
+        del self._stack[place:]
 
     def _pop_to_table(self, begins: bool) -> None:
         """Close the cell of the innermost table, and if a row or cell `begins` all else that stands in that table."""
@@ -238,9 +255,9 @@ class Burden:
                 cell = place
             if name == "table":
                 if begins:
-                    del self._stack[place + 1 :]
+                    self._drop(place + 1)
                 elif cell >= 0:
-                    del self._stack[cell:]
+                    self._drop(cell)
                 return
 
 
