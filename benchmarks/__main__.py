@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-NAMES = ("gopher_rules", "minhash", "encoding", "extraction", "curation", "scaling")
+NAMES = ("gopher_rules", "minhash", "encoding", "extraction", "curation", "scaling", "hostile")
 
 
 def main(chosen: Sequence[str]) -> None:

@@ -101,7 +101,7 @@ def of_steps(profile: str, warc: Path, store: Path) -> dict[str, Fate]:
 
     from benchmarks.curation_steps import made
 
-    artifacts = dict(made(profile, warc, store))
+    artifacts = dict(made(profile, f"'{warc}'", store))
     texts: dict[str, dict[str, str]] = {}
     for asset in ("extracted_text", "pii_redacted"):
         rows = [pq.read_table(artifacts[asset].path(name)) for name in artifacts[asset].names("text/")]

@@ -32,15 +32,15 @@ def main(profile: str, warc: Path, store: Path) -> None:
     steps: dict[str, float] = {}
     counts: dict[str, int] = {}
     peaks: dict[str, float] = {}
-    for name, artifact in made(profile, warc, store):
+    for name, artifact in made(profile, f"'{warc}'", store):
         steps[name] = child.processor_seconds() - begun - sum(steps.values())
         peaks[name] = child.peak_megabytes()
         counts[name] = int(artifact.metrics.get("documents_kept", 0))
     child.report(steps=steps, kept=counts, peaks=peaks)
 
 
-def made(profile: str, files: Path, store: Path, source: str = "warc") -> Iterator[tuple[str, Any]]:
-    """Each step and its artifact; `files` is a path or a glob.
+def made(profile: str, files: str | Path, store: Path, source: str = "warc") -> Iterator[tuple[str, Any]]:
+    """Each step and its artifact; `files` are paths or globs with quotation marks, as in a list of YAML.
 
     A failed check is accepted: its bounds are for whole crawls, and this may be one page.
     """
@@ -55,7 +55,7 @@ def made(profile: str, files: Path, store: Path, source: str = "warc") -> Iterat
         [
             f"curation={profile}",
             f"source={source}",
-            f"source.files=['{files}']",
+            f"source.files=[{files}]",
             f"compute.store={store}",
             "compute.threads=1",
         ]

@@ -1,7 +1,7 @@
 """Crawls made to break a pipeline, and what has to become of each of their pages.
 
-Every maker writes a file of a crawl and returns what is expected: by URL the step that drops the page and its reason
-("kept" for a page that stays), or by a reason how many.
+Every maker writes a file of a crawl and returns by name of page the step that has to drop it and the reason. `DROPPED`
+is left to the extractor: what has no text for one is no English for the other.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ GIGABYTE = 1 << 30
 DEEP = b"<div>" * 200_000  # a megabyte
 LONG = b"all work and no play makes a dull page, and so on " * 20_000  # a megabyte without a line break
 SITE = "https://hostile.example/"
+DROPPED = "dropped"
 Fates = dict[str, str]
 
 
@@ -40,35 +41,40 @@ def bombs(path: Path) -> Fates:
         _write(file, "noise", b"<html><body><p>", random.Random(1).randbytes(1 << 20), 9)
         _write(file, "invalid", b"<html><body><p>", b"\xc3\x28 \xff\xfe \xed\xa0\x80 and so on, \xf0\x9f " * 10_000, 20)
         _write(file, "nul", b"<html><body><p>", b"\0" * (1 << 20), 9)
-    tags = ("deep-small", "attributes", "unclosed")
+    too_large = ("deep-coded", "zip-in-zip", "zeros", "line-coded")
     return {
-        "deep": "raw_pages: record_too_large",
-        "deep-coded": "extracted_text: html_too_large",
-        "zip-in-zip": "extracted_text: html_too_large",
-        "zeros": "extracted_text: html_too_large",
-        "line": "raw_pages: record_too_large",
-        "line-coded": "extracted_text: html_too_large",
-        **dict.fromkeys(tags, "extracted_text: html_"),
+        **dict.fromkeys(("deep", "line"), "raw_pages: record_too_large"),
+        **dict.fromkeys(too_large, "extracted_text: html_too_large"),
+        **dict.fromkeys(("deep-small", "attributes", "unclosed"), "extracted_text: html_bomb"),
+        **dict.fromkeys(("line-small", "invalid"), "gopher_filtered: gopher_long_doc"),
+        "brackets": "gopher_filtered: gopher_short_doc",
+        "noise": DROPPED,
+        "nul": DROPPED,
     }
 
 
 def rows(path: Path) -> Fates:
-    """Lines of JSON: one of 100 MB, one nested 100,000 deep, one that is no UTF-8, and one that is well."""
+    """Lines of JSON: one of 100 MB, one that is well, one nested 100,000 deep, and one that is no UTF-8."""
+    head = b'{"id": "%s", "url": "' + SITE.encode() + b'%s", "date": "2024-03-01", "text": '
     with path.open("wb") as file:
-        for name, text in (("line", LONG.decode() * 100), ("well", "A text of one line that is well.")):
-            file.write(json.dumps({"url": SITE + name, "text": text}).encode() + b"\n")
-        file.write(b'{"url": "%s", "text": %s}\n' % (f"{SITE}nested".encode(), b"[" * 100_000))
-        file.write(b'{"url": "%s", "text": "\xff\xfe \xed\xa0\x80"}\n' % f"{SITE}bytes".encode())
-    return {}
+        for name, value in (
+            (b"line", json.dumps(LONG.decode() * 100).encode()),
+            (b"well", b'"A text of one line that is well."'),
+            (b"nested", b"[" * 100_000),
+            (b"bytes", b'"\xff\xfe \xed\xa0\x80"'),
+        ):
+            file.write(head % (name, name) + value + b"}\n")
+    wanted = {"line": "line_too_long", "nested": "bad_json", "bytes": "not_utf8"}
+    return {**{name: f"raw_pages: {reason}" for name, reason in wanted.items()}, "well": "gopher_filtered: top_3_gram"}
 
 
 def one_line_pages(path: Path, count: int = 50_000) -> Fates:
-    """So many pages of one line each, all different."""
+    """So many pages of one short line each, all different: of so few words two are a large part."""
     with path.open("wb") as file:
         for number in range(count):
             text = b"<html><body><p>Page %d has one line, which says %d.</p></body></html>" % (number, number * 7919)
             _write(file, f"line/{number}", text, b"", 0)
-    return {}
+    return {f"line/{number}": "gopher_filtered: top_" for number in range(count)}
 
 
 def _gzipped(head: bytes, part: bytes, times: int) -> bytes:

@@ -26,8 +26,8 @@ JUDGING = (
 )
 
 
-def main(profile: str, source: str, files: Path, store: Path) -> None:
-    """Make every artifact; report fates by URL, how many pages met each, and the steps that lost or doubled a page."""
+def main(profile: str, source: str, files: str, store: Path) -> None:
+    """Make every artifact; report each URL with its fate, how many met it, and the steps that lost or doubled a page."""
     from llm_dag.curation import checks
 
     child.pin()
@@ -41,7 +41,7 @@ def main(profile: str, source: str, files: Path, store: Path) -> None:
     conserved = {name: checks.conservation(artifacts[name]) for name in JUDGING[1:]}
     child.report(
         steps=seconds,
-        fates={urls[doc_id]: fate for doc_id, fate in fates.items()},
+        fates=[(urls[doc_id], fate) for doc_id, fate in fates.items()],
         counts=Counter(fates.values()),
         pages=len(urls),
         unkept=[f"{name}: {result.message}" for name, result in conserved.items() if not result.passed],
@@ -66,4 +66,4 @@ def _fates(artifacts: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], Path(sys.argv[4]))

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import islice
 
 FEW_TAGS, FEW_CHARACTERS = 2_000, 64 << 10  # a page with at most so many costs at most a second, whatever it holds
 MOST_TAGS = 500_000  # 150 to 450 bytes of a parser's memory each
@@ -128,14 +129,20 @@ class Burden:
             return html.find("]]>", at) % (len(html) + 1)
         if following in ("!", "?") or (following == "/" and not html[at + 2 : at + 3].isalpha()):
             return html.find(">", at) % (len(html) + 1)
-        return len(html) if following in ("", "/") or following.isalpha() else at + 1  # a tag without an end
+        if following not in ("", "/") and not following.isalpha():
+            return at + 1
+        self._attributes(html, at + 1, len(html))  # of a tag without an end
+        return len(html)
+
+    def _attributes(self, html: str, begin: int, end: int) -> None:
+        counted = islice(_ATTRIBUTE.finditer(html, begin, end), ATTRIBUTES + 1)
+        self.attributes = max(self.attributes, sum(1 for _ in counted))
 
     def _tag(self, tag: re.Match[str], html: str) -> int:
         """Account for a tag; returns where reading goes on: at the end, if it is too much by now."""
         name, end, stack = tag[2].lower(), tag.end(), self._stack
         if end - tag.start() > 2 * ATTRIBUTES:
-            attributes = _ATTRIBUTE.finditer(html, tag.end(2), end - 1)
-            self.attributes = max(self.attributes, sum(1 for _ in attributes))
+            self._attributes(html, tag.end(2), end - 1)
         if tag[1]:
             if stack and stack[-1][0] == name and not self._again and name not in _ROWS:
                 self._drop(len(stack) - 1)

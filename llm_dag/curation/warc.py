@@ -31,7 +31,7 @@ MAX_RECORD = 64 << 20  # bytes of one record; Common Crawl cuts pages at 1 to 5 
 MAX_HEADER = 64 << 10
 MAX_ROBOTS = 8 << 10  # characters of X-Robots-Tag that are kept; servers send some dozens
 MOST = MAX_RECORD + (1 << 20)  # bytes of a file that are read for one record; a longer one is damaged or too large
-STEP = 1 << 20  # bytes read at a time
+FIRST, STEP = 16 << 10, 1 << 20  # bytes of a gzip member that are read at first, and at a time at most
 BEHIND = 32 << 20  # bytes of a file that stay mapped behind the reader; a multiple of the system's page
 GZIP_MAGIC = b"\x1f\x8b\x08"
 PAGES = ("response", "resource", "revisit")
@@ -160,13 +160,13 @@ def _member(view: mmap.mmap | bytes, offset: int) -> _Piece:
     """The gzip member at `offset`, decompressed up to `MAX_RECORD` bytes."""
     reader = zlib.decompressobj(wbits=31)
     parts: list[bytes] = []
-    held, position = 0, offset
+    held, position, step = 0, offset, FIRST
     pending = b""
     try:
         while not reader.eof:
             if not pending:
-                pending = view[position : position + STEP]
-                position += len(pending)
+                pending = view[position : position + step]  # zlib copies what is behind the member
+                position, step = position + len(pending), min(2 * step, STEP)
             if not pending:
                 return _Piece(offset, len(view) - offset, b"".join(parts), "clipped")
             part = reader.decompress(pending, STEP)

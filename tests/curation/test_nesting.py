@@ -72,11 +72,12 @@ def test_tags_are_read_as_the_standard_reads_them(html: str, depth: int) -> None
             "html_bomb",
         ),  # each p opens all b
         (f"<p {' '.join(f'a{number}=1' for number in range(20_000))}>", "html_bomb"),
+        (f"<div>{'<p ' + ' '.join(f'a{number}' for number in range(20_000))}", "html_bomb"),  # and no end
         ("<br>" * (nesting.MOST_TAGS + 1), "html_bomb"),
         ("<p>One.</p>" * 3_000, ""),
         ("<div>" * 100 + "<br>" * 3_000, ""),
     ],
-    ids=["deep", "ruby", "copies", "attributes", "tags", "ordinary", "as deep as real pages"],
+    ids=["deep", "ruby", "copies", "attributes", "an open tag", "tags", "ordinary", "as deep as real pages"],
 )
 def test_what_would_cost_too_much_is_refused(html: str, reason: str) -> None:
     assert refusal(html) == reason
