@@ -27,7 +27,7 @@ JUDGING = (
 
 
 def main(profile: str, source: str, files: str, store: Path) -> None:
-    """Make every artifact; report each URL with its fate, how many met it, and the steps that lost or doubled a page."""
+    """Make every artifact; report each URL with its fate, how many met it, and the steps that lost a page."""
     from llm_dag.curation import checks
 
     child.pin()
