@@ -66,11 +66,15 @@ _INTEGRATION = _names("annotation-xml desc foreignobject mi mn mo ms mtext title
 _ITEMS = {"li": _names("li"), "dd": _names("dd dt"), "dt": _names("dd dt")}  # what the start of an item closes
 _CLOSE_P = _BLOCKS | _ITEMS.keys() | _names("p table form hr")
 _SAME_ABOVE = _names("a nobr option")  # which close one of their own name that stands on top
+_PUSHED = (_ORDINARY | _names("canvas noscript picture video")) - _SAME_ABOVE  # whose start tags do nothing else
+_EMPTY = _UNNESTED - _ROWS - {"hr"}  # whose start tags do nothing
+_CLOSING_MORE = _ROWS | {"p"}  # whose end tags do more than to close the element on top
 _SHORT_TAG = re.compile(r"<(/?)([a-zA-Z][\w:-]*+)([^<>]*+)>")
 _CLOSED_BY_THE_NEXT = _UNNESTED | _names("dd dt li optgroup option p rp rt td th")
 HTML, FOREIGN, POINT = range(3)  # kinds of elements: POINT is foreign, and what stands in it is HTML
 
 Element = tuple[str, int, str]  # name, kind, and the tag as it is written if it is a formatting element
+_NOTHING: Element = ("", HTML, "")
 
 
 def refusal(html: str) -> str:
@@ -105,10 +109,34 @@ class Burden:
         self._steps = self._paragraphs = 0  # elements looked at, and open elements p
         self._stack: list[Element] = []
         self._again: list[Element] = []  # formatting elements that what comes next opens again
-        at = html.find("<")
+        self._read(html)
+
+    def _read(self, html: str) -> None:
+        """Account for every tag: for those that only push or pop here, since most are of these, else in `_tag`."""
+        stack, find, match = self._stack, html.find, _TAG.match
+        at = find("<")
         while at >= 0:
-            tag = _TAG.match(html, at)
-            at = html.find("<", self._tag(tag, html) if tag else self._other(html, at))
+            tag = match(html, at)
+            if tag is None:
+                at = find("<", self._other(html, at))
+                continue
+            name, end = tag[2], tag.end()
+            top, kind, _ = stack[-1] if stack else _NOTHING
+            if self._again or end - at > ATTRIBUTES:
+                at = find("<", self._tag(tag, html))
+            elif tag[1] and top == name and name not in _CLOSING_MORE:
+                stack.pop()
+                at = find("<", end)
+            elif tag[1] or kind == FOREIGN:
+                at = find("<", self._tag(tag, html))
+            elif name in _EMPTY:
+                at = find("<", end)
+            elif name in _PUSHED or (name in _BLOCKS and not self._paragraphs) or (name == "a" and top != "a"):
+                stack.append((name, HTML, tag[0] if name in _FORMATTING else ""))
+                self.depth = max(self.depth, len(stack))
+                at = find("<", end) if self.depth <= DEEPEST else -1
+            else:
+                at = find("<", self._tag(tag, html))
 
     @property
     def too_much(self) -> bool:

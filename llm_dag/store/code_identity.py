@@ -47,18 +47,25 @@ class CodeIdentity:
 def identify(step: Callable[..., Any], source: Path | None = None) -> CodeIdentity:
     """The code identity of a step's function. `source` is the package's folder (default: where it is installed)."""
     root = source or Path(__file__).resolve().parent.parent
-    outside: set[str] = set()
     modules: dict[str, str] = {}
+    imported: set[str] = set()
     waiting = []
+
+    def follow(tree: ast.AST, module: str) -> None:
+        further = _imports(tree, module) - imported
+        imported.update(further)
+        waiting.extend(one for name in further for one in _modules(name, root))
+
     for name, tree in _used_of_file(step):
         modules[name] = syntax_digest(tree)
-        waiting += _ours(tree, step.__module__, root, outside)
+        follow(tree, step.__module__)
     while waiting:
         name = waiting.pop()
         if name not in modules:
             found = _read(_source(name, root))
             modules[name] = found.syntax
-            waiting += _ours(found.tree, name, root, outside)
+            follow(found.tree, name)
+    outside = {name.split(".")[0] for name in imported} - {PACKAGE}
     return CodeIdentity(
         dict(sorted(modules.items())), _versions(outside), f"{sys.version_info.major}.{sys.version_info.minor}"
     )
@@ -164,25 +171,34 @@ def _only(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> ast.Import | a
     return ast.ImportFrom(node.module, [alias], node.level)
 
 
-def _ours(tree: ast.AST, module: str, root: Path, outside: set[str]) -> list[str]:
-    """The modules of the package that a tree's import statements reach; others' top-level names go to `outside`."""
-    found: list[str] = []
-    for name, line in _imports(tree, module):
-        top = name.split(".")[0]
-        if top in BANNED and not any(name == allowed or name.startswith(f"{allowed}.") for allowed in ALLOWED):
-            raise StoreError(
-                f"{module}, line {line}: imports {name}; a module that is imported by name at run time would be "
-                "outside the step's code identity, so write an import statement instead"
-            )
-        if top != PACKAGE:
-            outside.add(top)
-        else:
-            found += [one for one in _modules(name, root) if not _excluded(one)]
+@functools.lru_cache(maxsize=4096)
+def _imports(tree: ast.AST, module: str) -> frozenset[str]:
+    """The dotted names that a tree's import statements name. Raises StoreError for what an identity cannot follow."""
+    found: set[str] = set()
     for node in ast.walk(tree):
-        hiding = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-        if hiding in HIDING:
-            raise StoreError(f"{module}, line {node.lineno}: {hiding} hides code from the step's identity")  # type: ignore[attr-defined]
-    return found
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                raise StoreError(f"{module}, line {node.lineno}: a relative import; name the module in full")
+            # `from package import module` and `from module import name` look alike
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        else:
+            hiding = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+            if hiding in HIDING:
+                raise StoreError(f"{module}, line {node.lineno}: {hiding} hides code from the step's identity")  # type: ignore[attr-defined]
+            continue
+        if banned := sorted(name for name in found if _is_banned(name)):
+            raise StoreError(
+                f"{module}, line {node.lineno}: imports {banned[0]}; a module that is imported by name at run time "
+                "would be outside the step's code identity, so write an import statement instead"
+            )
+    return frozenset(found)
+
+
+def _is_banned(name: str) -> bool:
+    allowed = any(name == one or name.startswith(f"{one}.") for one in ALLOWED)
+    return name.split(".")[0] in BANNED and not allowed
 
 
 def _excluded(name: str) -> bool:
@@ -194,23 +210,13 @@ def _imports_excluded(node: ast.AST) -> bool:
     return isinstance(node, ast.ImportFrom) and _excluded(node.module or "")
 
 
-def _imports(tree: ast.AST, module: str) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, node.lineno
-        elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                raise StoreError(f"{module}, line {node.lineno}: a relative import; name the module in full")
-            for alias in node.names:  # `from package import module` and `from module import name` look alike
-                yield f"{node.module}.{alias.name}", node.lineno
-
-
 def _modules(name: str, root: Path) -> list[str]:
-    """The modules that importing a dotted name runs: each prefix that is a file of ours and not empty."""
+    """The modules that importing a dotted name runs and an identity holds: each prefix that is a file and not empty."""
     parts = name.split(".")
+    if parts[0] != PACKAGE:
+        return []
     candidates = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
-    files = [(candidate, _source(candidate, root)) for candidate in candidates]
+    files = [(candidate, _source(candidate, root)) for candidate in candidates if not _excluded(candidate)]
     return [candidate for candidate, path in files if path.is_file() and path.stat().st_size]
 
 

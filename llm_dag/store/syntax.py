@@ -25,16 +25,18 @@ def parsed(content: bytes, file: str) -> Parsed:
     return Parsed(tree, syntax_digest(tree))
 
 
+@functools.lru_cache(maxsize=4096)
 def syntax_digest(tree: ast.AST) -> str:
     """64 hex digits of sha256 over a tree without docstrings, positions and declaring decorators."""
     copied = ast.parse(ast.unparse(tree))
     return hashlib.sha256(ast.dump(_Normalised().visit(copied)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def names_used(tree: ast.AST) -> set[str]:
+@functools.lru_cache(maxsize=4096)
+def names_used(tree: ast.AST) -> frozenset[str]:
     """Every name that occurs in a tree, but for those in declaring decorators."""
     copied = _Normalised().visit(ast.parse(ast.unparse(tree)))
-    return {node.id for node in ast.walk(copied) if isinstance(node, ast.Name)}
+    return frozenset(node.id for node in ast.walk(copied) if isinstance(node, ast.Name))
 
 
 class _Normalised(ast.NodeTransformer):
