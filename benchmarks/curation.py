@@ -28,7 +28,7 @@ from benchmarks import child, curation_decisions, inputs
 from benchmarks.curation_steps import FROM_TEXT
 
 PROFILES = ("fineweb", "fast")
-ROUNDS = 2
+ROUNDS = 3
 PAGES = 1_500  # embedded ones
 GATES = {("fineweb", "whole"): 1.4, ("fineweb", "text"): 3.0, ("fast", "whole"): 4.5}
 MOST_MEGABYTES = 500

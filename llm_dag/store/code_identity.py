@@ -49,7 +49,7 @@ def identify(step: Callable[..., Any], source: Path | None = None) -> CodeIdenti
     root = source or Path(__file__).resolve().parent.parent
     modules: dict[str, str] = {}
     imported: set[str] = set()
-    waiting = []
+    waiting: list[str] = []
 
     def follow(tree: ast.AST, module: str) -> None:
         further = _imports(tree, module) - imported
