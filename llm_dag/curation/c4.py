@@ -32,7 +32,7 @@ SCORES = {**{name: pa.int64() for name in COUNTS}, "sentences": pa.int64(), "cha
 def build(work: Work) -> None:
     """Judge every page that is no duplicate, and write the text that is left of it."""
     reads = {"extracted_text": "text", "minhash_deduped": "verdicts"}
-    work.map_shards(judge, reads, tools={"splitter": Splitter})
+    work.map_shards(judge, reads, tools={"splitter": Splitter.here})
 
 
 def judge(shard: Shard, splitter: Splitter) -> dict[str, int]:

@@ -50,7 +50,7 @@ def build(work: Work) -> None:
     work.metrics |= {"benchmark_items": benchmarks.items, "benchmark_items_too_short": benchmarks.too_short}
     del benchmarks  # whoever judges reads them
     tools: dict[str, Callable[[], Any]] = {
-        "splitter": Splitter,
+        "splitter": Splitter.here,
         "benchmarks": partial(read_benchmarks, items, work.config.overlap_ngram),
         "filters": partial(user_filters, work.config),
     }

@@ -73,7 +73,7 @@ QUALITY = (  # score, key of its limit, whether the limit is the largest allowed
 def build(work: Work) -> None:
     """Judge every text in a wanted language."""
     reads = {"extracted_text": "text", "language_filtered": "verdicts"}
-    work.map_shards(judge, reads, tools={"splitter": Splitter})
+    work.map_shards(judge, reads, tools={"splitter": Splitter.here})
 
 
 def judge(shard: Shard, splitter: Splitter) -> dict[str, int]:

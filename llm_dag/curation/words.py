@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import chain, pairwise
@@ -52,11 +53,22 @@ class Breaks(NamedTuple):
     ended: tuple[bool, bool]  # whether the last one has ended behind it
 
 
+_held = threading.local()
+
+
 class Splitter:
     """Splits texts into words and counts their sentences. Not safe to share between threads."""
 
     def __init__(self) -> None:
         self._start()
+
+    @classmethod
+    def here(cls) -> Splitter:
+        """This thread's splitter: steps that follow each other in a process share what it remembers."""
+        if not hasattr(_held, "splitter"):
+            _held.splitter = cls()
+        found: Splitter = _held.splitter
+        return found
 
     def words(self, text: str) -> list[str]:
         """The words of a text, punctuation marks among them, white space not."""

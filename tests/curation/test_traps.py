@@ -153,6 +153,16 @@ def test_12_what_was_dropped_keeps_its_scores_and_its_winner(tmp_path: Path) -> 
     assert 0.7 <= copy["jaccard"] < 1
 
 
+def test_the_tests_that_the_document_names_are_there() -> None:
+    project = SOURCES.parent
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (project / "docs/curation.md").read_text("utf-8"))
+    assert len(named) > 25
+    for file, test in named:
+        assert f"def {test}" in (project / file).read_text("utf-8"), (file, test)
+    rows = re.findall(r"^\| (\d+) \| ", (project / "docs/curation.md").read_text("utf-8"), re.MULTILINE)
+    assert rows == [str(number) for number in range(1, 15)]
+
+
 def _python(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from datatrove.utils.text import split_into_sentences
 from datatrove.utils.word_tokenizers import WordTokenizer, load_word_tokenizer
@@ -49,6 +51,12 @@ def test_special_cases_across_white_space_take_the_slow_path(splitter: Splitter)
     pieces = splitter._pieces(["x:)", ")", "and", "more"])
     assert list(splitter._crossings(pieces)) == [1]
     assert list(splitter._crossings(splitter._pieces(["an", "ordinary", "sentence,", "(no", "more)."]))) == []
+
+
+def test_steps_of_a_thread_share_a_splitter() -> None:
+    assert Splitter.here() is Splitter.here()
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(Splitter.here).result() is not Splitter.here()
 
 
 def test_starting_anew_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
