@@ -82,7 +82,7 @@ def ours(name: str) -> Extract:
 
     config = compose(["curation=fineweb"]).identity.curation.extraction
     extract = extraction.extractor(name)
-    page = {"encodings": "", "charset": ""}
+    page = {"encodings": "", "charset": "", "robots": ""}
     return lambda body: extraction._extracted(page, body, config, extract)[1]
 
 

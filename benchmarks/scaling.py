@@ -1,7 +1,7 @@
 """Twice the pages cost twice the time: all steps over n, 2n, 5n and 10n pages, drawn from the same embedded pages.
 
-The pages are shuffled once, so every crawl has the same mixture. Seconds are those of the steps without start-up (a
-crawl of one page takes them too). The exponent is the slope of a line through log(pages), log(seconds): 1 is linear.
+The pages are shuffled once, so every crawl has the same mixture. Seconds are those of the processor without start-up
+(what a crawl of one page takes). The exponent is the slope of a line through log(pages), log(seconds): 1 is linear.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def main() -> dict[str, Any]:
             reports[size] = child.run(
                 "benchmarks.curation_steps", PROFILE, folder / f"{size}.warc.gz", folder / str(size), home=folder
             )
-    start = reports[1]["seconds"]
-    seconds = {size: reports[size]["seconds"] - start for size in sizes}
+    start = reports[1]["processor"]
+    seconds = {size: reports[size]["processor"] - start for size in sizes}
     slope = exponent(seconds)
     print(f"scaling, curation={PROFILE}, embedded pages; start-up {start:.1f} s")
     for size in sizes:
