@@ -3,7 +3,7 @@
 A header is `noai, noindex`, or `otherbot: noindex` for one crawler; what follows a crawler's name in a header is said
 to that crawler. A meta element says the same with its name: `<meta name="robots" content="noai">`. Comments, scripts
 and styles of a page say nothing. Only directives that are looked for count, and only where they are said to all, or to
-an agent that is looked for. Cost: a search for meta elements, and one pass over a page that has such a word in one; tags
+an agent that is looked for. Cost: a search for meta elements, and one pass over a page where one has such a word; tags
 longer than `LONGEST` are passed over.
 Sources: Google's "Robots meta tag and X-Robots-Tag specifications"; DeviantArt's `noai` and `noimageai` (2022).
 """
