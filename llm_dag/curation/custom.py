@@ -25,8 +25,6 @@ from llm_dag.curation.words import Splitter
 from llm_dag.store.canonical import file_digest
 from llm_dag.store.work import Shard, Work
 
-__all__ = ["FilterError", "build", "decide", "judge", "measure", "user_filters"]
-
 BENCHMARKS = "benchmarks.parquet"
 ENDINGS = tuple(TERMINAL_PUNCTUATION)
 RULES = ("line_punct_ratio", "short_line_ratio", "char_dup_ratio", "list_ratio")

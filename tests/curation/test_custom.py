@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from llm_dag.config.compose import ConfigError
 from llm_dag.config.targets import instantiate
 from llm_dag.curation import custom
+from llm_dag.curation.user_filters import FilterError, user_filters
 from llm_dag.curation.words import Splitter
 from llm_dag.store.errors import StoreError
 from tests.curation.chain import Made, eval_sets, extracted, node, run
@@ -156,7 +157,7 @@ class TestUserFilters:
         blocks = [{"_target_": "datatrove.pipeline.filters.C4QualityFilter", "min_num_sentences": 1}]
         page = PROSE.replace(". ", ".\n") + "\nmore of it"
         with pytest.raises(
-            custom.FilterError, match=r"curation\.custom\.filters\[0\]: C4QualityFilter changed the text of 00"
+            FilterError, match=r"curation\.custom\.filters\[0\]: C4QualityFilter changed the text of 00"
         ):
             judged(tmp_path, [page], filters=blocks, short_line_ratio=1.0)
 
@@ -176,8 +177,8 @@ class TestUserFilters:
         ],
     )
     def test_everything_else_is_refused_with_its_key(self, block: dict[str, str], message: str) -> None:
-        with pytest.raises(custom.FilterError, match=message) as caught:
-            custom.user_filters(node("custom", filters=[block]))
+        with pytest.raises(FilterError, match=message) as caught:
+            user_filters(node("custom", filters=[block]))
         assert isinstance(caught.value, StoreError)  # the command tells it in words
         assert "curation.custom.filters[0]" in str(caught.value)
 
@@ -186,8 +187,8 @@ class TestUserFilters:
         module = tmp_path / "house_rules.py"
         module.write_text(text + "\n")
         config = node("custom", filters=[{"_target_": "house_rules.NoRivers"}], modules=[str(module)])
-        with pytest.raises(custom.FilterError, match=r"\[0\]\._target_=house_rules.NoRivers: .*house_rules\.py"):
-            custom.user_filters(config)
+        with pytest.raises(FilterError, match=r"\[0\]\._target_=house_rules.NoRivers: .*house_rules\.py"):
+            user_filters(config)
 
     def test_a_target_is_an_error_of_the_configuration(self) -> None:
         with pytest.raises(ConfigError, match="not allowed"):

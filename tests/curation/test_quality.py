@@ -16,6 +16,7 @@ from llm_dag.curation import custom, quality
 from llm_dag.curation.checks_quality import FEW, beats_majority
 from llm_dag.curation.quality_scores import Classifier, one_line
 from llm_dag.curation.ranking import area, gain
+from llm_dag.curation.user_filters import FilterError
 from llm_dag.store.errors import StoreError
 from tests.curation.chain import Made, eval_sets, extracted, node, run
 from tests.curation.test_gopher import PROSE
@@ -76,7 +77,7 @@ class TestFromLabelsToDroppedPages:
         assert "quality" not in row
 
     def test_a_score_without_a_classifier_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(custom.FilterError, match=r"min_quality=0\.5: there is no classifier"):
+        with pytest.raises(FilterError, match=r"min_quality=0\.5: there is no classifier"):
             self.judged(tmp_path, None, min_quality=0.5)
 
 
