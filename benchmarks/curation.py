@@ -54,12 +54,15 @@ class Side:
 
 
 def main() -> Report:
-    """Measure every crawl there is."""
+    """Measure every crawl there is. Raises AssertionError for a decision that differs without a known cause."""
     results = {}
     with tempfile.TemporaryDirectory() as made:
         for name, warc in inputs.crawls(Path(made), PAGES).items():
             results[name] = measure(name, warc, Path(made) / name)
             shutil.rmtree(Path(made) / name)
+    unexplained = {name: result["decisions"].get(curation_decisions.UNEXPLAINED, 0) for name, result in results.items()}
+    if any(unexplained.values()):
+        raise AssertionError(f"decisions that differ from datatrove's without a known cause: {unexplained}")
     return results
 
 

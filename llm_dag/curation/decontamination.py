@@ -12,7 +12,7 @@ An item's *share* is the part of its words that a page holds in runs, and 1 wher
 passage shares a stock phrase with many pages, so the caller decides from which share on an item counts as found.
 
 Words are numbered, so a run is a row of numbers. It is found by a 64-bit hash of its first `SHORTEST` words (sum of
-number × odd coefficient) and then compared word by word, so what is found is exact. Memory: some 30 bytes for each run
+number × odd coefficient) and then compared word by word, so what is found is exact. Memory: some 60 bytes for each run
 of the benchmarks. Cost of a page: splitting it into words, one look-up of each word, and arithmetic over the places
 where enough words in a row are known.
 """

@@ -37,6 +37,7 @@ SCORES = {
     "encoding": pa.string(),
     "undecodable": pa.int64(),
     "opt_out": pa.string(),
+    "error": pa.string(),  # the class of what an extraction_failed raised
 }
 PLACE = ["warc", "offset", "length", "kind", "field", "payload_digest"]
 COLUMNS = ["doc_id", "url", "date", *PLACE, "charset", "encodings", "robots"]
@@ -116,8 +117,8 @@ def _extracted(
         return error.reason, "", scores
     except TooSlow:
         return "extraction_timeout", "", scores
-    except Exception:  # whatever a broken page does to an extractor, it costs that page alone
-        return "extraction_failed", "", scores
+    except Exception as error:  # whatever a broken page does to decoders and extractors, it costs that page alone
+        return "extraction_failed", "", scores | {"error": type(error).__name__}
     scores["text_chars"] = len(text)
     return ("" if text else "no_text"), text, scores
 

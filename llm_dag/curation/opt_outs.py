@@ -19,8 +19,8 @@ IMPLIED = {"none": ("noindex", "nofollow")}
 _VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 _PREFIX = re.compile(r"\s*([\w.*-]+)\s*:(.*)", re.DOTALL)
 _WORDS = re.compile(r"[\w-]+")
-_META = re.compile(r"<meta\b([^<>]{0,4096})>", re.IGNORECASE)
-_OPENED = re.compile(r"<(?:(!--)|(script|style)\b|meta\b([^<>]{0,4096})>)", re.IGNORECASE)
+_META = re.compile(rf"<meta\b([^<>]{{0,{LONGEST}}})>", re.IGNORECASE)
+_OPENED = re.compile(rf"<(?:(!--)|(script|style)\b|meta\b([^<>]{{0,{LONGEST}}})>)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""(?<![\w:-])([a-z][\w:-]*+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
 
 

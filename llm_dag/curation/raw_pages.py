@@ -6,7 +6,7 @@ may be kept (`compute.copies_gb`), because damage is looked past in both directi
 their files too, and their rows are indexed like captures. Every response, resource and revisit record, every row, and
 every damaged place has one row in `pages/<shard>.parquet` and one verdict; a shard is a run of consecutive rows, so a
 file that is appended to the crawl changes the last shard only. Cost: one pass over the files; memory: one shard's rows,
-and 16 bytes for each page.
+and 82 bytes for each page (a set of digests).
 """
 
 from __future__ import annotations

@@ -46,10 +46,7 @@ class UrlFilter:
         self._lists = lists
         self._own = own_lists
         self._threshold = soft_word_threshold
-        extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
-        self._names: Callable[[str], tuple[str, str]] = functools.lru_cache(maxsize=1 << 16)(
-            lambda host: _names_of(extract, host)
-        )
+        self._extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
         self._listed = functools.lru_cache(maxsize=1 << 16)(lists.domains.__contains__)
 
     def judge(self, url: str, takedowns: Rules) -> Decision:
@@ -67,7 +64,7 @@ class UrlFilter:
             return "takedown", rule.value
         if blocked := self._blocked_here(url, page.host):
             return "block_list", blocked
-        registered, full = self._names(url)
+        registered, full = _names_of(self._extract, url)
         if self._listed(registered):
             return "domain", registered
         if self._listed(full):

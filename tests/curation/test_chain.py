@@ -175,7 +175,8 @@ class TestConservation:
     def test_a_missing_shard(self, made: dict[str, Made], tmp_path: Path) -> None:
         other = copy(made["gopher_filtered"], tmp_path)
         other.path("verdicts/00001.parquet").unlink()
-        assert "verdicts of 1 shards" in checks.conservation(other).message
+        result = checks.conservation(other)
+        assert (result.passed, "verdicts of 1 shards" in result.message) == (False, True)
 
     def test_a_text_that_is_not_there(self, made: dict[str, Made], tmp_path: Path) -> None:
         other = copy(made["c4_filtered"], tmp_path)
@@ -186,12 +187,13 @@ class TestConservation:
     def test_a_shard_without_text(self, made: dict[str, Made], tmp_path: Path) -> None:
         other = copy(made["c4_filtered"], tmp_path)
         other.path("text/00001.parquet").unlink()
-        assert "texts of 1 shards, verdicts of 2" in checks.conservation(other).message
+        result = checks.conservation(other)
+        assert (result.passed, "texts of 1 shards, verdicts of 2" in result.message) == (False, True)
 
     def test_the_documents_of_the_step_before_are_wanted(self, made: dict[str, Made], tmp_path: Path) -> None:
         """Not those of an earlier one whose text is read."""
         result = checks.conservation(copy(made["c4_filtered"], tmp_path, made["minhash_deduped"].above))
-        assert "documents that gopher_filtered kept" in result.message
+        assert (result.passed, "documents that gopher_filtered kept" in result.message) == (False, True)
 
 
 class TestRetention:
@@ -361,10 +363,12 @@ class TestCleanText:
             return table.set_column(place, table.schema.field(place), pa.array(["same"] * len(table), pa.string()))
 
         rewrite(other, "text/00000.parquet", change)
-        assert "1 clusters are in both, same first" in checks.heldout_disjoint(other).message
+        result = checks.heldout_disjoint(other)
+        assert (result.passed, "1 clusters are in both, same first" in result.message) == (False, True)
 
     def test_an_empty_side_fails(self, made: dict[str, Made], tmp_path: Path) -> None:
         other = copy(made["pii_redacted"], tmp_path)
         for name in other.names("text/"):
             rewrite(other, name, lambda table: table.filter(pc.equal(table["split"], "train")))
-        assert "0 held out; wanted: some on both sides" in checks.heldout_disjoint(other).message
+        result = checks.heldout_disjoint(other)
+        assert (result.passed, "0 held out; wanted: some on both sides" in result.message) == (False, True)

@@ -9,10 +9,12 @@ import signal
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from llm_dag.curation import extraction
 from llm_dag.curation.decoding import BodyError, decoded, to_text
 from llm_dag.curation.extraction import TooSlow, clean, extractor, limited
 from llm_dag.curation.nesting import depth
@@ -50,20 +52,13 @@ def test_paragraphs_stay_lines_and_boilerplate_goes(name: str) -> None:
         ),
         (b"\xef\xbb\xbf" + "café".encode(), "iso-8859-1", "café", "utf-8", 0),
         ("café".encode("utf-16-le"), "utf-16le", "café", "utf-16-le", 0),
-        (b"ok \xff ok", "utf-8", None, None, None),
-        ("日本語のページです。".encode("shift_jis") * 20, "", "日本語のページです。" * 20, "cp932", 0),
-        ("naïve".encode("cp1252"), "no-such-charset", None, None, None),
+        (b"ok \xff ok", "utf-8", "ok ÿ ok", "cp1252", 0),
+        ("日本語のページです。".encode("shift_jis") * 20, "", "日本語のページです。" * 20, "shift_jis", 0),
+        ("naïve".encode("cp1252"), "no-such-charset", "na\ufffdve", "utf-8", 1),
     ],
 )
-def test_the_encoding_is_found(
-    body: bytes, charset: str, text: str | None, encoding: str | None, undecodable: int | None
-) -> None:
-    found, used, lost = to_text(body, charset)
-    if text is None:
-        assert isinstance(found, str)
-        assert lost <= 1
-    else:
-        assert (found, used, lost) == (text, encoding, undecodable) or (found, lost) == (text, undecodable)
+def test_the_encoding_is_found(body: bytes, charset: str, text: str, encoding: str, undecodable: int) -> None:
+    assert to_text(body, charset) == (text, encoding, undecodable)
 
 
 def test_a_declared_encoding_that_does_not_fit_gives_way() -> None:
@@ -232,6 +227,24 @@ def test_another_thread_works_without_a_limit() -> None:
 
 def test_clean_text_is_storable() -> None:
     assert clean("a\x00b \r\nc\ud800\n\n\n\nd  ") == "ab\nc\n\nd"
+
+
+def test_what_an_extractor_raises_costs_its_page_alone_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def extractor(name: str) -> Callable[[str], str]:
+        def extract(html: str) -> str:
+            if "second" in html:
+                raise RecursionError("a page like no other")
+            return html
+
+        return extract
+
+    monkeypatch.setattr(extraction, "extractor", extractor)
+    records = [numbered(number, body=f"<p>The {name} page.</p>") for number, name in enumerate(("first", "second"))]
+    made = build(tmp_path / "store", *from_files(write_warc(tmp_path / "a.warc", records)))["extracted_text"]
+    found = [(row["reason"], row["error"]) for row in rows(made, "verdicts")]
+    assert found == [("", None), ("extraction_failed", "RecursionError")]
 
 
 def test_pages_go_through_the_step_with_reasons(tmp_path: Path) -> None:
