@@ -2,34 +2,39 @@
 
 A parser holds every element in memory, and parsers for HTML5 pay in squares for three things that a small page can hold
 many of: elements nested in each other (for each start tag the open elements are searched: 16,000 take 20 s), formatting
-elements that were never closed (each new paragraph opens them all again, as copies: 15 kB become 300 MB), and
-attributes of one tag (each is compared with all before it). They are C code, which no timer of ours interrupts, so such
-a page must be refused before.
+elements that were never closed (each new paragraph opens them all again, as copies with all their attributes: 61 kB
+become 3.8 GB), and attributes of one tag (each is compared with all before it). They are C code, which no timer of ours
+interrupts, so such a page must be refused before.
 
 `Burden` reads tags as the standard's tokenizer does (comments, quoted values and raw text hold no tags) and keeps the
 stack of open elements as its tree builder does, simplified so that it holds rather more than less. Rows of tables are
-left out, so the true depth may be twice as large. Source: HTML Living Standard, sections 13.2.5 and 13.2.6. Cost: about
-2 µs a tag.
+left out, and what an end tag leaves of badly nested formatting, so the true depth may be three times as large. Source:
+HTML Living Standard, sections 13.2.5 and 13.2.6. Cost: about 1 µs a tag.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from html import unescape
 from itertools import islice
 
-FEW_TAGS, FEW_CHARACTERS = 2_000, 64 << 10  # a page with at most so many costs at most a second, whatever it holds
-MOST_TAGS = 500_000  # 150 to 450 bytes of a parser's memory each
+MOST_TAGS = 150_000  # 150 to 450 bytes of a parser's memory each; trafilatura takes 9 s for so many in small paragraphs
 DEEPEST = 400  # nested elements; real pages stay under a hundred
-COPIES = 300_000  # of formatting elements: 0.7 s and 120 MB
+DEPTHS = 15_000_000  # open elements at each tag, in sum: 3 s
+COPIES = 300_000  # of formatting elements and their attributes: 0.7 s and 120 MB
 ATTRIBUTES = 5_000  # of one tag: 0.1 s
+SQUARES = 100_000_000  # of the attributes of long tags, in sum: 0.4 s
+LONG = 400  # characters of a tag whose attributes are counted
+ADOPTED = 8  # copies that one end tag can make of a formatting element with blocks in it
 STEPS = 10_000_000  # through the stack in search of what a tag closes
 
 _VALUE = r"(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|(?![\"'>])[^\s>]++)?+)?+"
 _ATTRIBUTE = re.compile(rf"[^\s/>][^\s/>=]*+{_VALUE}")
 _USUAL = r"(?:\s++[^\s/>\"'=]++=\"[^\"]*+\")*+\s*+/?>"  # attributes as most pages write them: three times as fast
-_TAG = re.compile(rf"<(/?)([a-zA-Z][^\s/>]*+)(?:{_USUAL}|(?:[\s/]++|{_ATTRIBUTE.pattern})*+>)")
-_COMMENT_END = re.compile(r"--!?>")
+TAG = re.compile(rf"<(/?)([a-zA-Z][^\s/>]*+)(?:{_USUAL}|(?:[\s/]++|{_ATTRIBUTE.pattern})*+>)")
+_COMMENT = re.compile(r"<!--(?:-?>|.*?--!?>)", re.DOTALL)
 
 
 def _names(text: str) -> frozenset[str]:
@@ -54,23 +59,23 @@ _BEFORE_FORMATTING = (_BLOCKS - {"button"}) | _CELLS | _names("dd dt form li p t
 _BARRIERS = _names("applet caption marquee object select table td template th")
 _BUTTON_SCOPE, _ITEM_SCOPE = _BARRIERS | {"button"}, _BARRIERS | {"ol", "ul"}
 _TABLE_SCOPE = _names("template")
-_FORMATTING = _names("b big code em font i s small strike strong tt u")
+_FORMATTING = _names("a b big code em font i nobr s small strike strong tt u")
 _ORDINARY = _FORMATTING | _names(  # over these every end tag reaches an element of its kind
-    "a abbr acronym bdi bdo cite data del dfn ins kbd label map mark nobr option q rp rt samp span sub sup time var"
+    "abbr acronym bdi bdo cite data del dfn ins kbd label map mark option q rp rt samp span sub sup time var"
 )
-_OUT_OF_FOREIGN = _FORMATTING | _names(
+_OUT_OF_FOREIGN = (_FORMATTING - {"a"}) | _names(
     "blockquote body br center dd div dl dt embed h1 h2 h3 h4 h5 h6 head hr img li listing menu meta nobr ol p pre "
     "ruby span sub sup table ul var"
 )
 _INTEGRATION = _names("annotation-xml desc foreignobject mi mn mo ms mtext title")
 _ITEMS = {"li": _names("li"), "dd": _names("dd dt"), "dt": _names("dd dt")}  # what the start of an item closes
 _CLOSE_P = _BLOCKS | _ITEMS.keys() | _names("p table form hr")
-_SAME_ABOVE = _names("a nobr option")  # which close one of their own name that stands on top
-_PUSHED = (_ORDINARY | _names("canvas noscript picture video")) - _SAME_ABOVE  # whose start tags do nothing else
+_ALONE = _names("a nobr")  # which close one of their own name, wherever it stands
+_PUSHED = (
+    (_ORDINARY | _names("canvas noscript picture video")) - _ALONE - {"option"}
+)  # whose start tags do nothing else
 _EMPTY = _UNNESTED - _ROWS - {"hr"}  # whose start tags do nothing
 _CLOSING_MORE = _ROWS | {"p"}  # whose end tags do more than to close the element on top
-_SHORT_TAG = re.compile(r"<(/?)([a-zA-Z][\w:-]*+)([^<>]*+)>")
-_CLOSED_BY_THE_NEXT = _UNNESTED | _names("dd dt li optgroup option p rp rt td th")
 HTML, FOREIGN, POINT = range(3)  # kinds of elements: POINT is foreign, and what stands in it is HTML
 
 Element = tuple[str, int, str]  # name, kind, and the tag as it is written if it is a formatting element
@@ -79,10 +84,7 @@ _NOTHING: Element = ("", HTML, "")
 
 def refusal(html: str) -> str:
     """Why a page must not be parsed: `html_too_deep`, or `html_bomb`; empty: it may be."""
-    tags = html.count("<")
-    if len(html) <= FEW_CHARACTERS and tags <= FEW_TAGS:
-        return "html_too_deep" if depth(html) > DEEPEST else ""
-    if tags > MOST_TAGS:
+    if html.count("<") > MOST_TAGS:
         return "html_bomb"
     burden = Burden(html)
     if burden.depth > DEEPEST:
@@ -90,30 +92,20 @@ def refusal(html: str) -> str:
     return "html_bomb" if burden.too_much else ""
 
 
-def depth(html: str) -> int:
-    """How deep elements that must be closed are nested, at most; an estimate for small pages, from tags alone."""
-    deepest = level = 0
-    for closing, name, rest in _SHORT_TAG.findall(html):
-        if rest.endswith("/") or name.lower() in _CLOSED_BY_THE_NEXT:
-            continue
-        level = max(0, level - 1) if closing else level + 1
-        deepest = max(deepest, level)
-    return deepest
-
-
 class Burden:
     """The deepest nesting, copies of formatting elements, and most attributes of a tag; counted up to their limits."""
 
     def __init__(self, html: str) -> None:
         self.depth = self.copies = self.attributes = 0
-        self._steps = self._paragraphs = 0  # elements looked at, and open elements p
+        self._steps = self._paragraphs = self._links = 0  # elements looked at, open elements p, and a or nobr
+        self._depths = self._squares = 0
         self._stack: list[Element] = []
         self._again: list[Element] = []  # formatting elements that what comes next opens again
         self._read(html)
 
     def _read(self, html: str) -> None:
         """Account for every tag: for those that only push or pop here, since most are of these, else in `_tag`."""
-        stack, find, match = self._stack, html.find, _TAG.match
+        stack, find, match = self._stack, html.find, TAG.match
         at = find("<")
         while at >= 0:
             tag = match(html, at)
@@ -122,17 +114,20 @@ class Burden:
                 continue
             name, end = tag[2], tag.end()
             top, kind, _ = stack[-1] if stack else _NOTHING
-            if self._again or end - at > ATTRIBUTES:
+            self._depths += len(stack)
+            if self._again or end - at > LONG:
                 at = find("<", self._tag(tag, html))
             elif tag[1] and top == name and name not in _CLOSING_MORE:
                 stack.pop()
+                self._links -= name in _ALONE and kind == HTML
                 at = find("<", end)
             elif tag[1] or kind == FOREIGN:
                 at = find("<", self._tag(tag, html))
             elif name in _EMPTY:
                 at = find("<", end)
-            elif name in _PUSHED or (name in _BLOCKS and not self._paragraphs) or (name == "a" and top != "a"):
+            elif name in _PUSHED or (not self._paragraphs and name in _BLOCKS) or (not self._links and name in _ALONE):
                 stack.append((name, HTML, tag[0] if name in _FORMATTING else ""))
+                self._links += name in _ALONE
                 self.depth = max(self.depth, len(stack))
                 at = find("<", end) if self.depth <= DEEPEST else -1
             else:
@@ -141,35 +136,31 @@ class Burden:
     @property
     def too_much(self) -> bool:
         """Whether one of them is over its limit."""
-        over = self.depth > DEEPEST or self.copies > COPIES
-        return over or self.attributes > ATTRIBUTES or self._steps > STEPS
+        over = self.depth > DEEPEST or self.copies > COPIES or self.attributes > ATTRIBUTES
+        return over or self._steps > STEPS or self._depths > DEPTHS or self._squares > SQUARES
 
     def _in_foreign(self) -> bool:
         return bool(self._stack) and self._stack[-1][1] == FOREIGN
 
     def _other(self, html: str, at: int) -> int:
         """Where reading goes on behind a `<` that begins no tag; the end of the text where nothing can follow."""
-        following = html[at + 1 : at + 2]
-        if html.startswith("<!--", at):
-            end = _COMMENT_END.search(html, at + 2)
-            return end.end() if end else len(html)
         if html.startswith("<![CDATA[", at) and self._in_foreign():
             return html.find("]]>", at) % (len(html) + 1)
-        if following in ("!", "?") or (following == "/" and not html[at + 2 : at + 3].isalpha()):
-            return html.find(">", at) % (len(html) + 1)
-        if following not in ("", "/") and not following.isalpha():
-            return at + 1
-        self._attributes(html, at + 1, len(html))  # of a tag without an end
-        return len(html)
+        following = behind(html, at)
+        if following == len(html):
+            self._attributes(html, at + 1, following)  # of a tag without an end
+        return following
 
     def _attributes(self, html: str, begin: int, end: int) -> None:
         counted = islice(_ATTRIBUTE.finditer(html, begin, end), ATTRIBUTES + 1)
-        self.attributes = max(self.attributes, sum(1 for _ in counted))
+        count = sum(1 for _ in counted)
+        self.attributes = max(self.attributes, count)
+        self._squares += count * count
 
     def _tag(self, tag: re.Match[str], html: str) -> int:
         """Account for a tag; returns where reading goes on: at the end, if it is too much by now."""
         name, end, stack = tag[2].lower(), tag.end(), self._stack
-        if end - tag.start() > 2 * ATTRIBUTES:
+        if end - tag.start() > LONG:
             self._attributes(html, tag.end(2), end - 1)
         if tag[1]:
             if stack and stack[-1][0] == name and not self._again and name not in _ROWS:
@@ -198,8 +189,10 @@ class Burden:
             self._pop_to_table(begins=True)
         elif name in _ITEMS:
             self._close_item(_ITEMS[name])
-        elif name in _SAME_ABOVE and stack and stack[-1][0] == name:
+        elif name == "option" and stack and stack[-1][0] == name:
             stack.pop()
+        elif name in _ALONE:
+            self._adopt(name)
         if self._paragraphs and name in _CLOSE_P:
             self._pop("p", stops_at=_BUTTON_SCOPE)
         if name in _UNNESTED:
@@ -207,6 +200,7 @@ class Burden:
         kind = FOREIGN if name in ("svg", "math") else HTML
         element = (name, kind, written if name in _FORMATTING else "")
         self._paragraphs += name == "p"
+        self._links += name in _ALONE
         if not self._again:
             stack.append(element)
         elif name in _BEFORE_FORMATTING:
@@ -218,8 +212,24 @@ class Burden:
 
     def _reopen(self) -> None:
         self._stack += self._again
-        self.copies += len(self._again)
+        self.copies += sum(map(_weight, self._again))
+        self._links += sum(name in _ALONE for name, _, _ in self._again)
         self._again = []
+
+    def _adopt(self, name: str) -> None:
+        """Close an open `a` or `nobr` because another one begins: it goes, and what stands in it stays."""
+        self._again = [element for element in self._again if element[0] != name]
+        for place in range(len(self._stack) - 1, -1, -1):
+            self._steps += 1
+            found = self._stack[place]
+            if found[0] in _BARRIERS:
+                return
+            if found[0] == name:
+                if place < len(self._stack) - 1:
+                    self.copies += ADOPTED * _weight(found)
+                else:
+                    self._drop(place)
+                return
 
     def _close_item(self, names: frozenset[str]) -> None:
         for place in range(len(self._stack) - 1, -1, -1):
@@ -244,21 +254,24 @@ class Burden:
             self._pop(name, stops_at=_BARRIERS)
         elif self._again and any(again[0] == name for again in self._again):
             self._again.remove(next(again for again in self._again if again[0] == name))
-        else:
-            self._pop(name)
+        elif not self._pop(name) and name in _FORMATTING:
+            open_ones = [_weight(element) for element in self._stack if element[0] == name]
+            self._steps += len(self._stack)
+            self.copies += ADOPTED * max(open_ones, default=0)
 
-    def _pop(self, name: str, stops_at: frozenset[str] | None = None) -> None:
+    def _pop(self, name: str, stops_at: frozenset[str] | None = None) -> bool:
         """Pop down to the innermost element of a name, unless another stands before it (None: one that is special)."""
         for place in range(len(self._stack) - 1, -1, -1):
             self._steps += 1
             found, kind, _ = self._stack[place]
             if found == name:
                 self._cut(place)
-                return
+                return True
             if kind == POINT or (
                 found in stops_at if stops_at is not None else found not in _ORDINARY and kind == HTML
             ):
-                return
+                break
+        return False
 
     def _cut(self, place: int) -> None:
         """Pop all from a place on; formatting elements that were open there open again, three of equal ones at most."""
@@ -274,8 +287,10 @@ class Burden:
                 self._again.append(element)
 
     def _drop(self, place: int) -> None:
-        if self._paragraphs:
-            self._paragraphs -= sum(1 for name, _, _ in self._stack[place:] if name == "p")
+        if self._paragraphs or self._links:
+            names = [name for name, kind, _ in self._stack[place:] if kind == HTML]
+            self._paragraphs -= names.count("p")
+            self._links -= sum(map(names.count, _ALONE))
         del self._stack[place:]
 
     def _pop_to_table(self, begins: bool) -> None:
@@ -294,6 +309,51 @@ class Burden:
                 elif cell >= 0:
                     self._drop(cell)
                 return
+
+
+def behind(html: str, at: int) -> int:
+    """Where reading goes on behind a `<` that begins no tag: a comment, a declaration, a mere sign, the end."""
+    following = html[at + 1 : at + 2]
+    if html.startswith("<!--", at):
+        comment = _COMMENT.match(html, at)
+        return comment.end() if comment else len(html)
+    if following in ("!", "?") or (following == "/" and not html[at + 2 : at + 3].isalpha()):
+        return html.find(">", at) % (len(html) + 1)
+    return len(html) if following in ("", "/") or following.isalpha() else at + 1
+
+
+def opened(html: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each start tag outside of comments and raw text: its name and its attributes, the first of each name."""
+    at = html.find("<")
+    while at >= 0:
+        tag = TAG.match(html, at)
+        if tag is None:
+            at = html.find("<", behind(html, at))
+            continue
+        name, end = tag[2].lower(), tag.end()
+        if not tag[1]:
+            yield name, _attributes_of(html[tag.end(2) : end - 1])
+            if name == "plaintext":
+                return
+            if name in _RAW:
+                closed = _RAW[name].search(html, end)
+                end = closed.start() if closed else len(html)
+        at = html.find("<", end)
+
+
+def _attributes_of(written: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for attribute in _ATTRIBUTE.finditer(written):
+        name, _, value = attribute[0].partition("=")
+        value = value.strip()
+        quoted = value[:1] in ("'", '"') and value[:1]
+        found.setdefault(name.strip().lower(), unescape(value.strip(quoted) if quoted else value))
+    return found
+
+
+def _weight(element: Element) -> int:
+    """What a copy of a formatting element costs: itself, and its attributes, of four characters at least."""
+    return 1 + len(element[2]) // 4
 
 
 def _alone(tag: str) -> bool:

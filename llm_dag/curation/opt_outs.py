@@ -2,26 +2,26 @@
 
 A header is `noai, noindex`, or `otherbot: noindex` for one crawler; what follows a crawler's name in a header is said
 to that crawler. A meta element says the same with its name: `<meta name="robots" content="noai">`. Comments, scripts
-and styles of a page say nothing. Only directives that are looked for count, and only where they are said to all, or to
-an agent that is looked for. Cost: a search for meta elements, and one pass over a page where one has such a word; tags
-longer than `LONGEST` are passed over.
+and titles of a page say nothing; tags are read as a parser reads them. Only directives that are looked for count, and
+only where they are said to all, or to an agent that is looked for. Cost: a search for meta elements, and one pass over
+the tags of a page where one has such a word.
 Sources: Google's "Robots meta tag and X-Robots-Tag specifications"; DeviantArt's `noai` and `noimageai` (2022).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from html import unescape
 
-LONGEST = 4096  # characters of a meta element
+from llm_dag.curation import nesting
+
 ALL = frozenset({"", "*", "robots"})
 IMPLIED = {"none": ("noindex", "nofollow")}
 _VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 _PREFIX = re.compile(r"\s*([\w.*-]+)\s*:(.*)", re.DOTALL)
 _WORDS = re.compile(r"[\w-]+")
-_META = re.compile(rf"<meta\b([^<>]{{0,{LONGEST}}})>", re.IGNORECASE)
-_OPENED = re.compile(rf"<(?:(!--)|(script|style)\b|meta\b([^<>]{{0,{LONGEST}}})>)", re.IGNORECASE)
-_ATTRIBUTE = re.compile(r"""(?<![\w:-])([a-z][\w:-]*+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
+_META = re.compile("<meta", re.IGNORECASE)
 
 
 class OptOuts:
@@ -49,31 +49,18 @@ class OptOuts:
         """The first directive of a page's robots meta elements that counts; empty: none."""
         if not self._directives:
             return ""
-        written = " ".join(_META.findall(html)).lower()  # in comments and scripts too, but that is quick
-        if not any(word in written for word in self._directives):
+        said = (
+            nesting.TAG.match(html, meta.start()) for meta in _META.finditer(html)
+        )  # in comments too: this is quick
+        if not any(word in unescape(tag[0]).lower() for tag in said if tag for word in self._directives):
             return ""
-        for element in _meta_elements(html.lower()):
-            attributes = {name: first or second or third for name, first, second, third in _ATTRIBUTE.findall(element)}
-            if attributes.get("name", "-").strip() in self._agents and (
-                found := self._among(attributes.get("content", ""))
-            ):
+        for name, attributes in nesting.opened(html):
+            if name != "meta":
+                continue
+            said_to = {agent.strip() for agent in attributes.get("name", "-").lower().split(",")}
+            if said_to & self._agents and (found := self._among(attributes.get("content", "").lower())):
                 return found
         return ""
 
     def _among(self, said: str) -> str:
         return next((word for word in _WORDS.findall(said) if word in self._directives), "")
-
-
-def _meta_elements(html: str) -> Iterator[str]:
-    """The attributes of each meta element that is no part of a comment, a script or a style; `html` in lower case."""
-    position = 0
-    while opened := _OPENED.search(html, position):
-        comment, block, attributes = opened.groups()
-        position = opened.end()
-        if attributes is not None:
-            yield attributes
-            continue
-        end = "-->" if comment else f"</{block}"
-        position = html.find(end, position)
-        if position < 0:
-            return

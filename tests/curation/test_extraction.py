@@ -17,7 +17,6 @@ import pytest
 from llm_dag.curation import extraction
 from llm_dag.curation.decoding import BodyError, decoded, to_text
 from llm_dag.curation.extraction import TooSlow, clean, extractor, limited
-from llm_dag.curation.nesting import depth
 
 from .crawling import PROSE, build, from_files, numbered, rows, write_warc
 
@@ -124,19 +123,6 @@ def test_a_brotli_bomb_is_refused() -> None:
     assert decoded(brotli.compress(b"<p>x</p>"), "br", 1000) == b"<p>x</p>"
     with pytest.raises(BodyError, match="html_too_large"):
         decoded(brotli.compress(b"a" * 50_000_000), "br", 1000)
-
-
-@pytest.mark.parametrize(
-    ("html", "deepest"),
-    [
-        ("<div>" * 900 + "</div>" * 900, 900),
-        ("<p>one<p>two" * 900, 0),
-        ("<x-a><br><img src=a><svg><path/><path/></svg></x-a>" * 50, 2),
-        ("<ul>" + "<li>x" * 900 + "</ul>", 1),
-    ],
-)
-def test_depth_counts_what_must_be_closed(html: str, deepest: int) -> None:
-    assert depth(html) == deepest
 
 
 def compute(seconds: float) -> None:
