@@ -47,6 +47,7 @@ class Fate:
     extracted: str | None = None
     final: str | None = None
     encoding: str = "utf-8"
+    undecodable: int = 0
     cluster_size: int = 0
     jaccard: float | None = None
 
@@ -70,7 +71,7 @@ def _cause(mine: Fate | None, other: Fate) -> str:
     if mine.extracted is not None and mine.extracted != other.extracted:
         if other.extracted is not None and clean(other.extracted) == mine.extracted:
             return f"{same}text without control characters and trailing blanks"
-        known = mine.encoding != "utf-8"  # datatrove tries UTF-8 first, and then guesses
+        known = mine.encoding != "utf-8" or mine.undecodable  # datatrove takes whole UTF-8 alone, and guesses else
         return f"{same}another text: character encoding (trap 8)" if known else UNEXPLAINED
     if same:
         if mine.final == other.final:
@@ -128,7 +129,10 @@ def of_steps(profile: str, warc: Path, store: Path) -> dict[str, Fate]:
         texts[asset] = {key: text for table in rows for key, text in _pairs(table, "doc_id", "text")}
     outcomes: dict[str, str] = {}
     scores: dict[str, dict[str, Any]] = {}
-    for asset, wanted in (("extracted_text", ["encoding"]), ("minhash_deduped", ["cluster_size", "jaccard"])):
+    for asset, wanted in (
+        ("extracted_text", ["encoding", "undecodable"]),
+        ("minhash_deduped", ["cluster_size", "jaccard"]),
+    ):
         for name in artifacts[asset].names("verdicts/"):
             for row in pq.read_table(artifacts[asset].path(name), columns=["doc_id", *wanted]).to_pylist():
                 known = {key: value for key, value in row.items() if key != "doc_id" and value is not None}

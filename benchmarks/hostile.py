@@ -7,6 +7,7 @@ page, are named, and end the run with an error.
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from benchmarks import child, hostile_pages, inputs
 from benchmarks.hostile_pages import DROPPED, SITE
 
+BURNT = ("extraction_timeout", "extraction_failed")  # what a page must not come to, whatever it holds
 NO_WARC = {"bad.arc", "example.arc.gz", "example-bad.warc.gz.bad"}  # refused as a whole, with their names
 
 
@@ -63,10 +65,14 @@ def run(folder: Path, profile: str, source: str, files: str, name: str) -> dict[
 def wrong(report: Mapping[str, Any], wanted: Mapping[str, str]) -> list[str]:
     """Pages with another fate than the wanted one, wanted pages that are not there, and steps that lost a page."""
     fates = {url.removeprefix(SITE): fate for url, fate in report["fates"]}
-    nameless = [fate for url, fate in report["fates"] if not url]  # rows of which nothing could be read
+    nameless = Counter(fate for url, fate in report["fates"] if not url)  # rows of which nothing could be read
     problems = list(report["unkept"])
+    problems += [f"{url}: {fate}" for url, fate in report["fates"] if fate.endswith(BURNT)]
     for name, fate in wanted.items():
-        found = fates.get(name, fate if fate in nameless else "not there")
+        if name not in fates and nameless[fate]:
+            nameless[fate] -= 1
+            continue
+        found = fates.get(name, "not there")
         if not (found.startswith(fate) or (fate == DROPPED and ": " in found)):
             problems.append(f"{name}: {found}; wanted: {fate}")
     return problems

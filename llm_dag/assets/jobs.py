@@ -13,7 +13,9 @@ JOBS = {
     "assistant": "Everything: from the crawl to the assistant, its evaluations and the report card.",
     "refresh_data": "One dump from its crawl to its token arrays. Models stay as they are.",
     "pretrain": "The base model and everything that it is made from.",
+    "curate": "One dump from its crawl to its clean text, and no further: no tokenizer is needed.",
 }
+AIMS = {"pretrain": "base_model", "curate": "pii_redacted"}  # jobs that end with an asset
 
 
 def members(job: str, graph: Graph) -> list[str]:
@@ -22,8 +24,8 @@ def members(job: str, graph: Graph) -> list[str]:
         return list(graph)
     if job == "refresh_data":
         return [name for name, step in graph.items() if step.group in REFRESHED]
-    if job == "pretrain":
-        wanted = {"base_model"}
+    if job in AIMS:
+        wanted = {AIMS[job]}
         for name in reversed(list(graph)):
             if name in wanted:
                 wanted |= {item.asset for item in graph[name].inputs}

@@ -11,7 +11,11 @@ from omegaconf import MISSING
 from llm_dag.config.fields import Problem, at_least, one_of, path, paths
 
 EXTRACTORS = ("trafilatura", "resiliparse")
-_WORD = re.compile(r"[\w-]+")  # a directive, or the name of a crawler, as headers hold them
+DIRECTIVES = (  # a word that is none of these would be looked for and never found
+    *("noai", "noimageai", "noml", "notrain"),
+    *("none", "noindex", "nofollow", "noarchive", "nocache", "nosnippet", "noimageindex", "notranslate"),
+)
+_WORD = re.compile(r"[\w-]+")  # the name of a crawler, as headers hold it
 
 
 @dataclass
@@ -46,6 +50,8 @@ class Extraction:
         yield from one_of("extractor", self.extractor, EXTRACTORS)
         yield from at_least("max_html_bytes", self.max_html_bytes, 1)
         yield from at_least("timeout_seconds", self.timeout_seconds, 0.1)
-        for key in ("opt_outs", "opt_out_agents"):
-            if wrong := [word for word in getattr(self, key) if not _WORD.fullmatch(word)]:
-                yield Problem(key, wrong[0], "single words, as they stand in an X-Robots-Tag: noai, noindex; ccbot")
+        for word in self.opt_outs:
+            yield from one_of("opt_outs", word.lower(), DIRECTIVES)
+        for word in self.opt_out_agents:
+            if not _WORD.fullmatch(word):
+                yield Problem("opt_out_agents", word, "single words, as they stand in an X-Robots-Tag: ccbot")

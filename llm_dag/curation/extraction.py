@@ -118,7 +118,8 @@ def _extracted(
     except TooSlow:
         return "extraction_timeout", "", scores
     except Exception as error:  # whatever a broken page does to decoders and extractors, it costs that page alone
-        return "extraction_failed", "", scores | {"error": type(error).__name__}
+        scores["error"] = type(error).__name__
+        return "extraction_failed", "", scores
     scores["text_chars"] = len(text)
     return ("" if text else "no_text"), text, scores
 

@@ -30,8 +30,15 @@ class LanguageModelError(StoreError):
 
 
 def build(work: Work) -> None:
-    """Judge every extracted text."""
-    model = partial(load_model, resolve(work.config.model))
+    """Judge every extracted text. Raises LanguageModelError for a language that the model does not know."""
+    path = resolve(work.config.model)
+    known = {label.removeprefix(LABEL) for label in load_model(path).get_labels()}
+    if unknown := sorted(set(work.config.languages) - known):
+        raise LanguageModelError(
+            f"curation.language.languages: {path} knows no language {', '.join(unknown)}; it writes its {len(known)} "
+            f"languages like {', '.join(sorted(known & {'de', 'en', 'fr', 'zh'}) or sorted(known)[:4])}"
+        )
+    model = partial(load_model, path)
     work.map_shards(judge, reads={"extracted_text": "text"}, tools={"model": model})
 
 

@@ -120,5 +120,5 @@ def test_an_asset_shows_what_it_is(ui: str, page: Any) -> None:
 
 def test_the_jobs_are_listed(ui: str, page: Any) -> None:
     page.goto(f"{ui}/jobs", wait_until="domcontentloaded")
-    for job in ("assistant", "refresh_data", "pretrain"):
+    for job in ("assistant", "refresh_data", "pretrain", "curate"):
         expect_text(page, job)

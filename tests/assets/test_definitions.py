@@ -79,7 +79,9 @@ def test_each_job_has_its_assets_and_the_default_dump() -> None:
     assert chosen("assistant") == every
     assert chosen("refresh_data") == {name for name, step in GRAPH.items() if step.group in REFRESHED}
     assert chosen("pretrain") == every - MODELS | {"base_model"}
-    for job in ("assistant", "refresh_data", "pretrain"):
+    curated = {name for name, step in GRAPH.items() if step.group in ("crawl", "curation")}
+    assert chosen("curate") == curated | {"eval_sets"}
+    for job in ("assistant", "refresh_data", "pretrain", "curate"):
         assert defs.resolve_job_def(job).tags["dagster/partition"] == "python-docs"
 
 

@@ -39,7 +39,7 @@ def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     [
         (["status", "curation.goper.min_words=60"], "did you mean curation.gopher?"),
         (["run", "pretrain.seed"], "an override is written key=value"),
-        (["run", "--job", "nothing"], "there is no job nothing; there are assistant, refresh_data, pretrain"),
+        (["run", "--job", "nothing"], "there is no job nothing; there are assistant, refresh_data, pretrain, curate"),
         (["run", "--release", "raw_pages"], "allowed is one of tokenizer, base_model"),
         (["run", "--dry-run", "--job", "nothing"], "there is no job nothing"),
         (["run", "--dry-run", "--release", "raw_pages"], "allowed is one of tokenizer, base_model"),

@@ -44,10 +44,14 @@ def test_every_page_meets_its_fate_in_bounded_memory(
 
 
 def test_a_wrong_fate_and_a_lost_page_are_told() -> None:
-    report = {"unkept": ["c4_filtered: 1 lost"], "fates": [(f"{hostile.SITE}a", "kept"), ("", "raw_pages: not_utf8")]}
-    wanted = {"a": hostile.DROPPED, "b": "raw_pages: clipped", "c": "raw_pages: not_utf8"}
+    burnt = (f"{hostile.SITE}e", "extracted_text: extraction_timeout")
+    fates = [(f"{hostile.SITE}a", "kept"), ("", "raw_pages: not_utf8"), burnt]
+    report = {"unkept": ["c4_filtered: 1 lost"], "fates": fates}
+    wanted = {"a": hostile.DROPPED, "b": "raw_pages: clipped", **dict.fromkeys("cd", "raw_pages: not_utf8")}
     assert hostile.wrong(report, wanted) == [
         "c4_filtered: 1 lost",
+        "https://hostile.example/e: extracted_text: extraction_timeout",
         "a: kept; wanted: dropped",
         "b: not there; wanted: raw_pages: clipped",
+        "d: not there; wanted: raw_pages: not_utf8",
     ]

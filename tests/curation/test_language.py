@@ -89,6 +89,12 @@ def test_no_network_is_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(judged(tmp_path)) == 5
 
 
+def test_a_language_that_the_model_does_not_know_is_named(tmp_path: Path) -> None:
+    """`eng` would match nothing, and every page would be dropped."""
+    with pytest.raises(StoreError, match=r"languages: .*lid\.176\.ftz knows no language eng; .* like de, en, fr, zh"):
+        judged(tmp_path, languages=["en", "eng"])
+
+
 def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"no model")
     with pytest.raises(StoreError, match=r"curation\.language\.model=.*model\.bin"):

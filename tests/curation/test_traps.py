@@ -67,10 +67,12 @@ def test_2_the_text_of_a_page_does_not_depend_on_the_pages_before_it(forgotten: 
 
 def test_2_the_first_page_of_a_worker_does_not_pay_for_imports() -> None:
     """An extractor is called before a page's time begins, in the process that will use it."""
-    code = "import sys; from llm_dag.curation.extraction import extractor; extractor('trafilatura'); " + (
-        "print('trafilatura.core' in sys.modules and 'justext' in sys.modules)"
+    page = f"<html><body><article><p>{PROSE}</p><p>{MORE}</p></article></body></html>"
+    code = (
+        "import sys; from llm_dag.curation.extraction import extractor; extract = extractor('trafilatura'); "
+        f"before = set(sys.modules); extract({page!r}); print(*sorted(set(sys.modules) - before))"
     )
-    assert _python(code) == "True"
+    assert _python(code) == ""
 
 
 def test_5_pages_that_differ_in_numbers_alone_stay_different() -> None:
