@@ -138,9 +138,16 @@ def test_headers_without_end_are_kept_in_part(tmp_path: Path) -> None:
     assert OURS.in_headers(capture.robots) == "noai"
 
 
-@pytest.mark.parametrize("key", ["opt_outs", "opt_out_agents"])
-def test_a_directive_is_one_word(key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("opt_outs", "noai, noindex", "one of noai, noimageai"),
+        ("opt_outs", "noia", "one of noai, noimageai"),  # would be looked for and never found
+        ("opt_out_agents", "ccbot, other", "single words"),
+    ],
+)
+def test_what_no_page_could_state_is_refused(key: str, value: str, allowed: str) -> None:
     from llm_dag.config.compose import ConfigError, compose
 
-    with pytest.raises(ConfigError, match=f"curation.extraction.{key}=noai, noindex: allowed is single words"):
-        compose([f"curation.extraction.{key}=['noai, noindex']"])
+    with pytest.raises(ConfigError, match=f"curation.extraction.{key}={value}: allowed is {allowed}"):
+        compose([f"curation.extraction.{key}=['{value}']"])
