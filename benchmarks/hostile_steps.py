@@ -12,18 +12,7 @@ from typing import Any
 
 from benchmarks import child
 from benchmarks.curation_steps import made
-
-JUDGING = (
-    "raw_pages",
-    "url_filtered",
-    "extracted_text",
-    "language_filtered",
-    "gopher_filtered",
-    "minhash_deduped",
-    "c4_filtered",
-    "custom_filtered",
-    "pii_redacted",
-)
+from llm_dag.assets.evaluation import CURATION
 
 
 def main(profile: str, source: str, files: str, store: Path) -> None:
@@ -38,7 +27,7 @@ def main(profile: str, source: str, files: str, store: Path) -> None:
         artifacts[name] = artifact
         seconds[name] = child.processor_seconds() - begun - sum(seconds.values())
     fates, urls = _fates(artifacts)
-    conserved = {name: checks.conservation(artifacts[name]) for name in JUDGING[1:]}
+    conserved = {name: checks.conservation(artifacts[name]) for name in CURATION[1:]}
     child.report(
         steps=seconds,
         fates=[(urls[doc_id], fate) for doc_id, fate in fates.items()],
@@ -53,7 +42,7 @@ def _fates(artifacts: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     import pyarrow.parquet as pq
 
     fates: dict[str, str] = {}
-    for step in JUDGING:
+    for step in CURATION:
         for name in artifacts[step].names("verdicts/"):
             table = pq.read_table(artifacts[step].path(name), columns=["doc_id", "reason"])
             for doc_id, reason in zip(table["doc_id"].to_pylist(), table["reason"].to_pylist(), strict=True):
